@@ -1,0 +1,218 @@
+package serin
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Phase is where a release stands.
+type Phase string
+
+// Phases of a release. A release in any phase but [PhaseEnded] is active; an alias has at most one active
+// release.
+const (
+	PhaseRunning     Phase = "running"      // steps are taken as the evidence allows
+	PhaseHeld        Phase = "held"         // no step is taken; the canary is still judged
+	PhasePromoting   Phase = "promoting"    // the alias is going to the canary
+	PhaseRollingBack Phase = "rolling back" // the alias is going back to the baseline
+	PhaseEnded       Phase = "ended"
+)
+
+// Verdict is what the evidence says about the canary against its concurrent baseline.
+type Verdict string
+
+// Verdicts.
+const (
+	VerdictNone      Verdict = "none" // there was nothing to compare with
+	VerdictWorse     Verdict = "worse"
+	VerdictNoWorse   Verdict = "no worse"
+	VerdictNotEnough Verdict = "not enough evidence"
+)
+
+// Ending is how a release ended, or "held" in the document of a release that waits for a person.
+type Ending string
+
+// Endings.
+const (
+	EndingPromoted   Ending = "promoted"
+	EndingRolledBack Ending = "rolled back"
+	EndingHeld       Ending = "held"
+	EndingAborted    Ending = "aborted"
+	EndingConflict   Ending = "conflict" // the alias was changed by somebody else; nothing more was touched
+)
+
+// Blind says what to do with a canary that has not shown enough evidence in time.
+type Blind string
+
+// Policies for a canary without enough evidence.
+const (
+	BlindHold     Blind = "hold"
+	BlindPromote  Blind = "promote"
+	BlindRollback Blind = "rollback"
+)
+
+// Command is what a person asks of an active release.
+type Command string
+
+// Commands.
+const (
+	CommandPromote Command = "promote"
+	CommandHold    Command = "hold"
+	CommandResume  Command = "resume"
+	CommandAbort   Command = "abort"
+)
+
+// Policy is how a release is paced and judged.
+type Policy struct {
+	// Steps are the canary's shares of the traffic in percent, ascending, ending with 100.
+	Steps []float64 `json:"steps"`
+	// Bake is the least time that each step lasts.
+	Bake Duration `json:"bake,omitzero"`
+	// MaxWait is the longest time to wait for evidence, counted from the start or the last resume.
+	MaxWait Duration `json:"maxWait"`
+	OnBlind Blind    `json:"onBlind"`
+	// Alpha bounds the probability of rolling back a canary that is no worse, over the whole release.
+	Alpha float64 `json:"alpha"`
+	// MaxHarm is the increase of the error rate that must be excluded before the canary gets everything,
+	// as a fraction; earlier steps tolerate more.
+	MaxHarm float64 `json:"maxHarm"`
+}
+
+// DefaultPolicy returns the policy that ship uses unless told otherwise.
+func DefaultPolicy() Policy {
+	return Policy{
+		Steps: []float64{5, 25, 50, 100}, MaxWait: Duration(30 * time.Minute),
+		OnBlind: BlindHold, Alpha: 0.01, MaxHarm: 0.01,
+	}
+}
+
+// Check returns a KindInvalid error that names the first setting out of range.
+func (p Policy) Check() error {
+	if len(p.Steps) == 0 || p.Steps[len(p.Steps)-1] != 100 {
+		return Errorf(KindInvalid, "steps: the last step must be 100, not %v; for example 5,25,50,100", p.Steps)
+	}
+	if len(p.Steps) > 100 {
+		return Errorf(KindInvalid, "steps: %d are too many; at most 100", len(p.Steps))
+	}
+	last := 0.0
+	for _, s := range p.Steps {
+		if !(s > last && s <= 100) {
+			return Errorf(KindInvalid, "steps: %v must ascend from above 0 to 100 percent", p.Steps)
+		}
+		last = s
+	}
+	switch {
+	case p.MaxWait < Duration(time.Second) || p.MaxWait > Duration(7*24*time.Hour):
+		return Errorf(KindInvalid, "max-wait: %s is not between 1s and 168h", p.MaxWait)
+	case p.Bake < 0 || p.Bake > p.MaxWait:
+		return Errorf(KindInvalid, "bake: %s is not between 0s and max-wait (%s)", p.Bake, p.MaxWait)
+	case !slices.Contains([]Blind{BlindHold, BlindPromote, BlindRollback}, p.OnBlind):
+		return Errorf(KindInvalid, "on-blind: %q is not hold, promote or rollback", p.OnBlind)
+	case !(p.Alpha >= 1e-6 && p.Alpha <= 0.2):
+		return Errorf(KindInvalid, "alpha: %v is not between 0.000001 and 0.2", p.Alpha)
+	case !(p.MaxHarm >= 0.0001 && p.MaxHarm <= 0.5):
+		return Errorf(KindInvalid, "max-harm: %v is not between 0.0001 and 0.5", p.MaxHarm)
+	}
+	return nil
+}
+
+// Weight returns the canary's share at a step, 0 to 1.
+func (p Policy) Weight(step int) float64 { return p.Steps[step] / 100 }
+
+// Counts are requests and how many of them failed.
+type Counts struct {
+	Requests int `json:"requests"`
+	Errors   int `json:"errors"`
+}
+
+// Rate returns errors per request, 0 without requests.
+func (c Counts) Rate() float64 {
+	if c.Requests == 0 {
+		return 0
+	}
+	return float64(c.Errors) / float64(c.Requests)
+}
+
+// Step is one step that a release has taken.
+type Step struct {
+	Weight    float64   `json:"weight"` // percent
+	StartedAt time.Time `json:"startedAt"`
+	EndedAt   time.Time `json:"endedAt,omitzero"`
+	Reason    string    `json:"reason,omitempty"` // why it ended
+	Baseline  Counts    `json:"baseline"`
+	Canary    Counts    `json:"canary"`
+}
+
+// Release is the whole move of an alias from its baseline to a canary.
+//
+// Want is the routing that the release intends, saved before it is applied; Applied is the routing that it
+// knows to be in force. When the alias shows neither, somebody else changed it.
+type Release struct {
+	ID       string        `json:"releaseId"`
+	Function string        `json:"function"`
+	Alias    string        `json:"alias"`
+	Baseline VersionNumber `json:"baseline"`
+	Canary   VersionNumber `json:"canary"`
+	Policy   Policy        `json:"policy"`
+	Actor    string        `json:"actor,omitempty"`
+	Message  string        `json:"message,omitempty"`
+	// BaselineRate is the baseline's error rate before the release, if it is known. It is a prior only.
+	BaselineRate *float64 `json:"baselineRate,omitempty"`
+
+	Phase     Phase     `json:"phase"`
+	Want      Routing   `json:"want"`
+	Applied   Routing   `json:"applied"`
+	Step      int       `json:"step"` // index into Policy.Steps of the step that Want or Applied carries out
+	Steps     []Step    `json:"steps"`
+	StartedAt time.Time `json:"startedAt"`
+	EndedAt   time.Time `json:"endedAt,omitzero"`
+	// WaitingSince is from when MaxWait counts.
+	WaitingSince time.Time `json:"waitingSince"`
+
+	Verdict Verdict `json:"verdict"`
+	Ending  Ending  `json:"ending,omitempty"`
+	Reason  string  `json:"reason,omitempty"` // why it is in this phase, for people
+	EndedBy string  `json:"endedBy,omitempty"`
+	// Blind says that the canary got traffic without enough evidence, because the policy or a person said so.
+	Blind bool `json:"blind,omitempty"`
+	// Evidence is the saved state of the evidence package.
+	Evidence json.RawMessage `json:"evidence,omitempty"`
+
+	// Version counts the saves of the release; the store refuses a save of an old one.
+	Version int64 `json:"-"`
+}
+
+// Active reports whether the release can still move its alias.
+func (r *Release) Active() bool { return r.Phase != PhaseEnded }
+
+// Totals sums the counts of all steps.
+func (r *Release) Totals() (baseline, canary Counts) {
+	for _, s := range r.Steps {
+		baseline.Requests += s.Baseline.Requests
+		baseline.Errors += s.Baseline.Errors
+		canary.Requests += s.Canary.Requests
+		canary.Errors += s.Canary.Errors
+	}
+	return baseline, canary
+}
+
+// Duration is a time.Duration that documents write like "30m0s".
+type Duration time.Duration
+
+// String formats like time.Duration.
+func (d Duration) String() string { return time.Duration(d).String() }
+
+// MarshalText writes the duration as time.Duration does.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads what time.ParseDuration reads.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is not a duration like 30m", text)
+	}
+	*d = Duration(v)
+	return nil
+}
