@@ -1,0 +1,166 @@
+// Package router holds the routing table: which version an invocation of (function, qualifier) runs.
+//
+// The table is a projection of the store's change feed. One loop applies changes in the order of the
+// feed; everybody else reads. Entries are immutable function aggregates, so a reader sees one consistent
+// state of a function, and reading takes two atomic loads and no lock: one for the map of functions, one
+// for the entry, which keeps an alias update from copying the map.
+package router
+
+import (
+	"context"
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"serin"
+)
+
+// Table is the routing table. Its zero value is not usable; call [New].
+type Table struct {
+	place serin.Place
+	slots atomic.Pointer[map[string]*slot]
+
+	mu      sync.Mutex // guards applied and changed
+	applied int64
+	changed chan struct{} // closed and replaced when applied grows
+}
+
+type slot struct {
+	function atomic.Pointer[serin.Function]
+}
+
+// New returns an empty table for the functions of a place.
+func New(place serin.Place) *Table {
+	t := &Table{place: place, changed: make(chan struct{})}
+	t.slots.Store(&map[string]*slot{})
+	return t
+}
+
+// Load replaces the whole content of the table by the functions, which show the state of the feed at
+// sequence seq or a later one. It is for start-up, before anybody reads.
+func (t *Table) Load(seq int64, functions iter.Seq2[*serin.Function, error]) error {
+	slots := map[string]*slot{}
+	for f, err := range functions {
+		if err != nil {
+			return err
+		}
+		s := &slot{}
+		s.function.Store(f)
+		slots[f.Name] = s
+	}
+	t.slots.Store(&slots)
+	t.advance(seq)
+	return nil
+}
+
+// Apply makes f, or the absence of the function if f is nil, what readers see from now on, and then marks
+// sequence seq as applied. Only the loop that follows the change feed calls it. It returns what readers saw
+// before.
+func (t *Table) Apply(seq int64, name string, f *serin.Function) (old *serin.Function) {
+	slots := *t.slots.Load()
+	s, ok := slots[name]
+	switch {
+	case ok && f != nil:
+		old = s.function.Swap(f)
+	case f != nil:
+		s = &slot{}
+		s.function.Store(f)
+		next := maps.Clone(slots)
+		next[name] = s
+		t.slots.Store(&next)
+	case ok:
+		old = s.function.Load()
+		next := maps.Clone(slots)
+		delete(next, name)
+		t.slots.Store(&next)
+	}
+	t.advance(seq)
+	return old
+}
+
+func (t *Table) advance(seq int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.applied = max(t.applied, seq)
+	close(t.changed)
+	t.changed = make(chan struct{})
+}
+
+// Applied returns the sequence up to which the table shows the change feed.
+func (t *Table) Applied() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.applied
+}
+
+// Wait returns when the table has applied sequence seq, or with the context's cause.
+func (t *Table) Wait(ctx context.Context, seq int64) error {
+	for {
+		t.mu.Lock()
+		applied, changed := t.applied, t.changed
+		t.mu.Unlock()
+		if applied >= seq {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// Function returns a function, or false. The caller must not change it.
+func (t *Table) Function(name string) (*serin.Function, bool) {
+	s, ok := (*t.slots.Load())[name]
+	if !ok {
+		return nil, false
+	}
+	return s.function.Load(), true
+}
+
+// Functions returns all functions in the order of their names.
+func (t *Table) Functions() iter.Seq[*serin.Function] {
+	return func(yield func(*serin.Function) bool) {
+		slots := *t.slots.Load()
+		for _, name := range slices.Sorted(maps.Keys(slots)) {
+			if !yield(slots[name].function.Load()) {
+				return
+			}
+		}
+	}
+}
+
+// Route is where one invocation goes.
+type Route struct {
+	Function *serin.Function
+	Version  *serin.Version
+	Alias    *serin.Alias // nil if the qualifier is not an alias
+}
+
+// Route picks the version for one invocation. draw decides between the versions of a weighted alias: the
+// additional version gets the draws below its weight. It is uniform in [0, 1), fresh for each invocation, or
+// the hash of a key whose invocations shall stay together.
+//
+// Errors: KindNotFound with the text that AWS gives for Invoke.
+func (t *Table) Route(function, qualifier string, draw float64) (Route, error) {
+	f, ok := t.Function(function)
+	if !ok {
+		if qualifier == "" {
+			qualifier = serin.Latest.String()
+		}
+		return Route{}, serin.Errorf(serin.KindNotFound, "Function not found: %s", t.place.FunctionARN(function, qualifier))
+	}
+	v, a, err := f.Resolve(qualifier)
+	if err != nil {
+		return Route{}, err
+	}
+	if a != nil && a.Routing.Weighted() && draw < a.Routing.Weight {
+		if v, ok = f.Version(a.Routing.Additional); !ok {
+			return Route{}, serin.Errorf(serin.KindNotFound, "Function not found: %s", f.QualifiedARN(qualifier))
+		}
+	}
+	return Route{Function: f, Version: v, Alias: a}, nil
+}
