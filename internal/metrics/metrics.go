@@ -1,0 +1,171 @@
+// Package metrics counts what each version of a function does.
+//
+// There are two kinds of readers. People and documents read [Stats]: totals per (function, alias,
+// version) since the server started, kept in atomics that invocations update without a lock. A release
+// reads a [Tap]: the label-blind blocks of finished requests that its evidence is made of, kept only while
+// a release watches an alias.
+package metrics
+
+import (
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"serin"
+)
+
+// Sample is one finished invocation.
+type Sample struct {
+	Function string
+	Alias    string        // "" if the caller did not come through an alias
+	Routing  serin.Routing // what the alias said when the invocation was routed
+	Version  serin.VersionNumber
+	Outcome  serin.Outcome
+	Duration time.Duration // of the handler, without initialisation
+	Init     time.Duration // 0 unless the invocation was a cold start
+}
+
+// Recorder collects samples. Its zero value is not usable; call [New].
+type Recorder struct {
+	now    func() time.Time
+	mu     sync.Mutex // serialises growth of the maps
+	series atomic.Pointer[map[seriesKey]*series]
+	taps   atomic.Pointer[map[aliasKey]*Tap]
+}
+
+type aliasKey struct{ function, alias string }
+
+type seriesKey struct {
+	aliasKey
+	version serin.VersionNumber
+}
+
+type series struct {
+	outcomes  [serin.OutcomeCount]atomic.Uint64
+	throttles atomic.Uint64
+	duration  histogram
+	init      histogram
+	mark      atomic.Uint64 // requests when the alias's routing last changed
+}
+
+func (s *series) requests() uint64 {
+	var n uint64
+	for i := range s.outcomes {
+		n += s.outcomes[i].Load()
+	}
+	return n
+}
+
+// New returns an empty recorder. now is the clock.
+func New(now func() time.Time) *Recorder {
+	r := &Recorder{now: now}
+	r.series.Store(&map[seriesKey]*series{})
+	r.taps.Store(&map[aliasKey]*Tap{})
+	return r
+}
+
+// Record counts a finished invocation.
+func (r *Recorder) Record(s Sample) {
+	key := aliasKey{s.Function, s.Alias}
+	c := r.at(seriesKey{key, s.Version})
+	c.outcomes[s.Outcome].Add(1)
+	c.duration.observe(s.Duration)
+	if s.Init > 0 {
+		c.init.observe(s.Init)
+	}
+	if tap, ok := (*r.taps.Load())[key]; ok && s.Alias != "" {
+		tap.record(s.Routing, s.Version, s.Outcome.Failed(), r.now())
+	}
+}
+
+// Throttled counts an invocation that was refused.
+func (r *Recorder) Throttled(function, alias string, version serin.VersionNumber) {
+	r.at(seriesKey{aliasKey{function, alias}, version}).throttles.Add(1)
+}
+
+func (r *Recorder) at(key seriesKey) *series {
+	if s, ok := (*r.series.Load())[key]; ok {
+		return s
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := *r.series.Load()
+	if s, ok := all[key]; ok {
+		return s
+	}
+	next := maps.Clone(all)
+	s := &series{}
+	next[key] = s
+	r.series.Store(&next)
+	return s
+}
+
+// Rerouted tells the recorder that an alias's routing has changed: [Stats.SinceRouting] starts again at 0.
+func (r *Recorder) Rerouted(function, alias string) {
+	for key, s := range *r.series.Load() {
+		if key.function == function && key.alias == alias {
+			s.mark.Store(s.requests())
+		}
+	}
+}
+
+// Forget drops everything about a function.
+func (r *Recorder) Forget(function string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next := maps.Clone(*r.series.Load())
+	maps.DeleteFunc(next, func(k seriesKey, _ *series) bool { return k.function == function })
+	r.series.Store(&next)
+}
+
+// Stats is what one version did for the callers of one alias, or for direct callers if Alias is "".
+type Stats struct {
+	Alias        string
+	Version      serin.VersionNumber
+	Requests     int
+	SinceRouting int // requests since the alias's routing last changed
+	Outcomes     [serin.OutcomeCount]int
+	Throttles    int
+	Duration     Durations
+	Init         Durations
+}
+
+// Errors returns how many requests failed.
+func (s Stats) Errors() int { return s.Requests - s.Outcomes[serin.OutcomeOK] }
+
+// Function returns the stats of a function, in no particular order.
+func (r *Recorder) Function(function string) []Stats {
+	var all []Stats
+	for key, s := range *r.series.Load() {
+		if key.function == function {
+			all = append(all, s.stats(key))
+		}
+	}
+	return all
+}
+
+// Counts returns the requests and errors of one version of a function over all its callers.
+func (r *Recorder) Counts(function string, version serin.VersionNumber) serin.Counts {
+	var c serin.Counts
+	for _, s := range r.Function(function) {
+		if s.Version == version {
+			c.Requests += s.Requests
+			c.Errors += s.Errors()
+		}
+	}
+	return c
+}
+
+func (s *series) stats(key seriesKey) Stats {
+	st := Stats{
+		Alias: key.alias, Version: key.version, Throttles: int(s.throttles.Load()),
+		Duration: s.duration.summary(), Init: s.init.summary(),
+	}
+	for i := range s.outcomes {
+		st.Outcomes[i] = int(s.outcomes[i].Load())
+		st.Requests += st.Outcomes[i]
+	}
+	st.SinceRouting = st.Requests - int(s.mark.Load())
+	return st
+}
