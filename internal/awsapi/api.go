@@ -1,0 +1,104 @@
+package awsapi
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+
+	"github.com/google/uuid"
+
+	"serin"
+)
+
+const headerRequestID = "X-Amzn-Requestid"
+
+// Config is what an [API] is made of. All of it is required.
+type Config struct {
+	// Auth decides who may call.
+	Auth *Authenticator
+	// Lambda serves the control plane.
+	Lambda Lambda
+	// Invoke serves the data plane. Its errors are those of the request ([serin.Error]); a function that
+	// failed is a response.
+	Invoke func(context.Context, InvokeRequest) (InvokeResponse, error)
+	// Log gets the cause of every error that the caller is not told.
+	Log *slog.Logger
+}
+
+// API serves the AWS APIs. It is an [http.Handler] for every path that is not the server's own.
+type API struct {
+	auth   *Authenticator
+	lambda Lambda
+	invoke func(context.Context, InvokeRequest) (InvokeResponse, error)
+	log    *slog.Logger
+	routes *route
+}
+
+// New makes an API.
+func New(cfg Config) *API {
+	a := &API{auth: cfg.Auth, lambda: cfg.Lambda, invoke: cfg.Invoke, log: cfg.Log}
+	a.routes = newRoutes(a.lambdaOperations())
+	return a
+}
+
+// ServeHTTP implements [http.Handler].
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := call{requestID: uuid.NewString()}
+	w.Header().Set(headerRequestID, c.requestID)
+	proto := protocolOf(r)
+	if err := a.serve(w, r, proto, &c); err != nil {
+		a.fail(w, r, proto, &c, err)
+	}
+}
+
+func (a *API) serve(w http.ResponseWriter, r *http.Request, proto protocol, c *call) error {
+	var err error
+	if c.query, err = queryOf(r.URL); err != nil {
+		return err
+	}
+	limit := bodyLimit{bytes: maxOtherBody}
+	var op *operation
+	if proto == restJSON {
+		if op, c.labels = a.routes.find(r.Method, r.URL.EscapedPath(), c.query); op != nil {
+			limit = op.limit
+		}
+	}
+	actor, body, err := a.auth.authenticate(r, c.query, limit)
+	if err != nil {
+		return err
+	}
+	if proto != restJSON {
+		return proto.notImplemented(r, c.query, body)
+	}
+	if op == nil {
+		return frontEndError("UnknownOperationException", http.StatusNotFound, "No operation has this method and path.")
+	}
+	c.body = body
+	return op.serve(w, r.WithContext(serin.WithActor(r.Context(), actor)), c)
+}
+
+// fail answers with an error and logs what the caller does not learn from it.
+func (a *API) fail(w http.ResponseWriter, r *http.Request, proto protocol, c *call, err error) {
+	e := asWireError(err, c.requestID)
+	switch {
+	case r.Context().Err() != nil:
+		a.log.DebugContext(r.Context(), "the caller went away", "request_id", c.requestID, "path", r.URL.Path, "error", err)
+	case e.name == exceptions[serin.KindInternal].name:
+		a.log.ErrorContext(r.Context(), "request failed", "request_id", c.requestID, "method", r.Method, "path", r.URL.Path, "error", err)
+	default:
+	}
+	proto.writeError(w, r, e, c.requestID)
+}
+
+// queryOf parses the query of a request, once for everybody.
+func queryOf(u *url.URL) (url.Values, error) {
+	if u.RawQuery == "" {
+		return nil, nil
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return nil, serin.Errorf(serin.KindValidation, "The query string of the request is malformed.")
+	}
+	return query, nil
+}
