@@ -154,6 +154,7 @@ func (f *Function) setAlias(c Change, name string, a *Alias) {
 	}
 	if a == nil {
 		delete(f.Aliases, name)
+		f.detach(name)
 	} else {
 		m.To = &a.Routing
 		f.Aliases[name] = a

@@ -16,10 +16,15 @@ const (
 	KindContent
 	// KindStorage is an account that is out of code storage (CodeStorageExceededException, 400).
 	KindStorage
+	// KindPolicyLength is a resource policy over its limit (PolicyLengthExceededException, 400).
+	KindPolicyLength
 	// KindDenied is a caller that may not do what it asks (AccessDeniedException, 403).
 	KindDenied
 	// KindNotFound is a resource that does not exist (ResourceNotFoundException, 404).
 	KindNotFound
+	// KindNotProvisioned is a qualifier without provisioned concurrency
+	// (ProvisionedConcurrencyConfigNotFoundException, 404).
+	KindNotProvisioned
 	// KindConflict is a resource that exists already, is in use or is changing (ResourceConflictException, 409).
 	KindConflict
 	// KindPrecondition is a RevisionId that is not the current one (PreconditionFailedException, 412).

@@ -10,6 +10,9 @@ import (
 // ReasonUntyped marks the few errors whose body carries no Type member on AWS.
 const ReasonUntyped = "untyped"
 
+// beingCreated is the StateReason of what is Pending, as AWS words it.
+const beingCreated = "The function is being created."
+
 // Change says who changes a function, when and why. Every rule stamps what it writes with it.
 type Change struct {
 	At          time.Time
@@ -34,6 +37,13 @@ type Function struct {
 	LastPublished VersionNumber `json:"lastPublished"`
 	// Changed says that $LATEST was updated since the last publish.
 	Changed bool `json:"changed"`
+	// Reserved is the concurrency that is set aside for all versions of the function together, and the most
+	// that they get; nil for none. 0 stops the function.
+	Reserved *int `json:"reservedConcurrency,omitempty"`
+	// RecursiveLoop says what to do with a function that calls itself, "" for the default.
+	RecursiveLoop string `json:"recursiveLoop,omitempty"`
+	// Attached is what belongs to single qualifiers: see [Function.At]. Its values are replaced, never changed.
+	Attached map[string]*Attachments `json:"attached,omitempty"`
 
 	Versions []*Version        `json:"-"` // published ones, ascending
 	Aliases  map[string]*Alias `json:"-"`
@@ -49,7 +59,7 @@ func NewFunction(c Change, place Place, name string, cfg Configuration, code Cod
 		LastPublished: lastPublished, Changed: true, Aliases: map[string]*Alias{},
 		Latest: &Version{
 			Number: Latest, Code: code, Config: cfg, RevisionID: c.NewRevision(), LastModified: c.At,
-			State: StatePending, StateReason: "The function is being created.",
+			State: StatePending, StateReason: beingCreated,
 		},
 	}
 }
@@ -61,6 +71,7 @@ func (f *Function) Clone() *Function {
 	c.Versions = slices.Clone(f.Versions)
 	c.Aliases = maps.Clone(f.Aliases)
 	c.Tags = maps.Clone(f.Tags)
+	c.Attached = maps.Clone(f.Attached)
 	c.moves = nil
 	return &c
 }
@@ -119,9 +130,12 @@ func (f *Function) Resolve(qualifier string) (*Version, *Alias, error) {
 // UpdateCode replaces the code of $LATEST, which stays Active with its update in progress until
 // [Function.Settle]. revisionID may be empty.
 //
-// Errors: KindPrecondition.
+// Errors: KindPrecondition, KindInvalid for code that is too large beside the layers.
 func (f *Function) UpdateCode(c Change, code Code, architecture, revisionID string) error {
 	if err := f.checkRevision(revisionID); err != nil {
+		return err
+	}
+	if err := CheckUnzipped(code, f.Latest.Config.Layers); err != nil {
 		return err
 	}
 	f.updateLatest(c, func(v *Version) {
@@ -136,12 +150,17 @@ func (f *Function) UpdateCode(c Change, code Code, architecture, revisionID stri
 // UpdateConfiguration replaces the configuration of $LATEST by what change makes of a copy of it.
 // revisionID may be empty.
 //
-// Errors: KindPrecondition.
+// Errors: KindPrecondition, KindInvalid for layers that are too large beside the code.
 func (f *Function) UpdateConfiguration(c Change, change func(*Configuration), revisionID string) error {
 	if err := f.checkRevision(revisionID); err != nil {
 		return err
 	}
-	f.updateLatest(c, func(v *Version) { change(&v.Config) })
+	cfg := f.Latest.Config
+	change(&cfg)
+	if err := CheckUnzipped(f.Latest.Code, cfg.Layers); err != nil {
+		return err
+	}
+	f.updateLatest(c, func(v *Version) { v.Config = cfg })
 	return nil
 }
 
@@ -207,6 +226,9 @@ func (f *Function) PublishVersion(c Change, p Publication) (*Version, error) {
 		if p.Description != nil && *p.Description != "" {
 			v.Config.Description = *p.Description
 		}
+		if v.UpdateStatus == UpdateInProgress { // it becomes active with the update that it is part of
+			v.State, v.StateReason, v.UpdateStatus = StatePending, beingCreated, ""
+		}
 	})
 	f.Versions = append(f.Versions, v)
 	f.Changed = false
@@ -233,6 +255,7 @@ func (f *Function) DeleteVersion(n VersionNumber) error {
 		return Errorf(KindConflict, "Unable to delete version because the following aliases reference it: [%s]", strings.Join(users, ", "))
 	}
 	f.Versions = slices.DeleteFunc(f.Versions, func(v *Version) bool { return v.Number == n })
+	f.detach(n.String())
 	return nil
 }
 

@@ -175,6 +175,7 @@ type Release struct {
 	Ending  Ending  `json:"ending,omitempty"`
 	Reason  string  `json:"reason,omitempty"` // why it is in this phase, for people
 	EndedBy string  `json:"endedBy,omitempty"`
+	HeldBy  string  `json:"heldBy,omitempty"` // the person who holds it; empty if its evidence did not come in time
 	// Blind says that the canary got traffic without enough evidence, because the policy or a person said so.
 	Blind bool `json:"blind,omitempty"`
 	// Evidence is the saved state of the evidence package.

@@ -27,6 +27,8 @@ type Code struct {
 	SHA256 string `json:"sha256"`
 	// Size is the size of the zip file in bytes.
 	Size int64 `json:"size"`
+	// UnzippedSize is the size of the files in it, in bytes.
+	UnzippedSize int64 `json:"unzippedSize,omitempty"`
 }
 
 // Configuration is what publishing freezes beside the code. A nil map or slice was never set; an empty
@@ -47,6 +49,7 @@ type Configuration struct {
 	SnapStart        string            `json:"snapStart"`
 	Logging          Logging           `json:"logging"`
 	VPC              *VPC              `json:"vpc,omitempty"`
+	Layers           []LayerRef        `json:"layers,omitempty"` // in the order in which they are laid over each other
 }
 
 // Logging is where and how a function's log lines go.

@@ -16,3 +16,18 @@ func ActorFrom(ctx context.Context) string {
 	actor, _ := ctx.Value(actorKey{}).(string)
 	return actor
 }
+
+type warningKey struct{}
+
+// WithWarnings returns a context under which [Warn] calls warn.
+func WithWarnings(ctx context.Context, warn func(text string)) context.Context {
+	return context.WithValue(ctx, warningKey{}, warn)
+}
+
+// Warn tells whoever asked for the work under the context something that is no error, such as that another
+// version of an interpreter runs their function.
+func Warn(ctx context.Context, text string) {
+	if warn, ok := ctx.Value(warningKey{}).(func(string)); ok {
+		warn(text)
+	}
+}
