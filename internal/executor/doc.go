@@ -1,0 +1,37 @@
+// Package executor runs function versions in execution environments: real child processes that speak the Lambda
+// Runtime API. It is the only package that starts processes.
+//
+// An [Executor] has a pool of environments for each version. [Executor.Invoke] takes the idle environment of the
+// version that was used last, or makes one, and runs one invocation on it on the calling goroutine:
+//
+//	Executor     admits, pools, expires and ends environments         executor.go, pool.go
+//	environment  one version, one process, one invocation at a time   environment.go, env.go, memory.go
+//	session      the Runtime API of one process                       runtimeapi.go, runtimeroutes.go
+//	conn         one HTTP/1.1 connection of a runtime                 conn.go, httpwire.go
+//	process      the process and everything that it starts            process.go, guard_*.go, init_linux*
+//	journal      the log of an environment                            logs.go, report.go
+//	Interpreter  what runs a runtime identifier                       runtimes.go, runtime/
+//
+// # Ownership
+//
+// An environment has one owner at a time: the goroutine that initialises it or invokes it, or one that waits
+// until its runtime has settled. An idle environment belongs to the executor. Only the owner talks to the
+// runtime; the executor's lock is held for bookkeeping, never while something is waited for.
+//
+// # Speed
+//
+// Handing an invocation from goroutine to goroutine costs more than everything else that the server does for
+// it. So the goroutine that invokes writes the invocation to the connection on which the runtime waits and
+// reads the response from it (see session), the stack of idle environments keeps what is warm in use, and the
+// bootstraps of the package send a response together with the request for the next invocation.
+//
+// # Life
+//
+// The runtime is started with the first invocation and has 10 s to ask for it. If it fails to, or reports an
+// error, the invocation repeats the initialisation within its own time limit, as on AWS. A runtime that answers
+// is used again. One that runs into the time limit, or ends, is killed with everything that it has started, and
+// so is its environment. An invocation that has begun runs to its end, whoever has lost interest in it.
+//
+// No process outlives its environment, or the server, however the server ends: see guard. On a kernel that
+// grants no pid namespaces this is weaker, and New says so in the log.
+package executor

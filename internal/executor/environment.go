@@ -1,0 +1,327 @@
+package executor
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"serin"
+)
+
+// environment is an execution environment: one process at a time that serves one invocation at a time of one
+// version.
+//
+// It has one owner: the goroutine that initialises it, invokes it or waits for it to settle. An idle
+// environment is owned by the executor, which hands it out and ends it under its lock. The fields of the second
+// group change only under that lock.
+type environment struct {
+	executor    *Executor
+	pool        *pool
+	spec        *Spec
+	id          string
+	created     time.Time
+	dir         string
+	stream      LogStream
+	journal     journal
+	interpreter Interpreter
+	memory      memory
+	deadline    time.Time // of the last invocation
+	api         *session
+	output      *outputPipe
+
+	process     *process
+	state       State
+	idleSince   time.Time
+	invocations int
+	retired     bool
+}
+
+// newEnvironment makes an environment without a process.
+func (e *Executor) newEnvironment(p *pool, s *Spec) *environment {
+	var random [16]byte
+	_, _ = rand.Read(random[:]) // never fails
+	id := hex.EncodeToString(random[:])
+	now := time.Now()
+	env := &environment{
+		executor: e, pool: p, spec: s, id: id, created: now, state: StateStarting,
+		dir: filepath.Join(e.envDir(), id),
+	}
+	env.stream = LogStream{
+		Function: s.Function, Version: s.Version, Group: s.LogGroup,
+		Name: now.UTC().Format("2006/01/02/[") + s.Version + "]" + id,
+	}
+	env.journal.sink, env.journal.stream = e.cfg.Logs, &env.stream
+	return env
+}
+
+// isNew reports whether the environment has never been initialised. Only its owner may ask.
+func (env *environment) isNew() bool { return env.process == nil }
+
+// initFailure is an initialisation that failed because of the function.
+type initFailure struct {
+	payload    []byte // for the caller; empty after a timeout
+	errorType  string
+	message    string // of the platform, or empty if the runtime has reported the error itself
+	timeout    bool
+	repeatable bool
+}
+
+// String says what went wrong.
+func (f *initFailure) String() string {
+	switch {
+	case f.timeout:
+		return "time is over"
+	case f.message != "":
+		return f.message
+	default:
+		return string(f.payload)
+	}
+}
+
+// initialise starts the runtime and waits until it asks for an invocation. It returns how long that
+// took and, if the function failed to initialise, why. An error is the server's.
+func (env *environment) initialise(ctx context.Context, limit time.Duration, phase string) (*initFailure, time.Duration, error) {
+	if err := env.prepare(ctx); err != nil {
+		return nil, 0, err
+	}
+	start := time.Now()
+	if err := env.start(); err != nil {
+		env.executor.log.ErrorContext(ctx, "cannot start an execution environment", "function", env.spec.Function, "version", env.spec.Version, "error", err)
+		return nil, 0, fmt.Errorf("start environment: %w", errors.Join(err, &serin.Error{
+			Kind: serin.KindInternal, Message: "The server could not start an execution environment. Retry the request.",
+		}))
+	}
+	err := env.api.awaitReady(start.Add(limit))
+	took := time.Since(start)
+	var failure *initFailure
+	switch a := env.api.take(); {
+	case err == nil && a == nil:
+		return nil, took, nil
+	case err == nil:
+		failure = &initFailure{payload: a.payload, errorType: a.errorType, repeatable: true}
+	case errors.Is(err, errTime):
+		failure = &initFailure{timeout: true, repeatable: true}
+	default:
+		failure = env.exitFailure()
+	}
+	env.stop()
+	if env.executor.killing.Load() {
+		return nil, took, errShutdown
+	}
+	status := "error"
+	if failure.timeout {
+		status = "timeout"
+	}
+	env.journal.platform(time.Now(), initReportLine(nil, took, phase, status, failure.errorType))
+	return failure, took, nil
+}
+
+// prepare does what only the first initialisation needs.
+func (env *environment) prepare(ctx context.Context) error {
+	if env.interpreter.Runtime != "" {
+		return nil
+	}
+	in, err := env.executor.Resolve(ctx, env.spec.Runtime)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(env.dir, "tmp"), 0o700); err != nil {
+		return err
+	}
+	env.interpreter = in
+	name := in.family + ":" + in.Version
+	digest := sha256.Sum256([]byte(name))
+	arn := "arn:aws:lambda:" + env.executor.cfg.Region + "::runtime:" + hex.EncodeToString(digest[:])
+	env.journal.platform(time.Now(), initStartLine(nil, name, arn))
+	return nil
+}
+
+// start starts the runtime process.
+func (env *environment) start() error {
+	api, err := newSession()
+	if err != nil {
+		return err
+	}
+	output, err := newOutputPipe(&env.journal)
+	if err != nil {
+		api.close()
+		return err
+	}
+	go output.run()
+	p, err := env.executor.launcher.start(command{
+		argv:   env.interpreter.command(env.spec, env.executor.runtimeDir),
+		env:    env.variables(api.listener.Addr().String()),
+		dir:    env.spec.CodeDir,
+		output: output.write,
+	})
+	_ = output.write.Close()
+	if err != nil {
+		output.close()
+		api.close()
+		return err
+	}
+	e := env.executor
+	e.mu.Lock()
+	env.api, env.output, env.process = api, output, p
+	env.memory = memory{}
+	e.mu.Unlock()
+	if e.killing.Load() {
+		p.kill()
+	}
+	e.background.Go(func() {
+		<-p.done
+		api.exit()
+		e.ended(env)
+	})
+	return nil
+}
+
+// stop ends the process and waits until it and everything that it had started are gone.
+func (env *environment) stop() {
+	env.process.kill()
+	<-env.process.done
+	env.output.drain()
+	env.output.close()
+	env.api.close()
+}
+
+// end ends the environment.
+func (env *environment) end() {
+	if env.process != nil {
+		env.stop()
+	}
+	if err := os.RemoveAll(env.dir); err != nil {
+		env.executor.log.Warn("cannot remove the directory of an execution environment", "dir", env.dir, "error", err)
+	}
+}
+
+// exitFailure describes the end of the runtime process during an initialisation.
+func (env *environment) exitFailure() *initFailure {
+	<-env.process.done
+	end := env.process.end
+	f := &initFailure{errorType: "Runtime.ExitError", message: exitMessage(end), repeatable: true}
+	errno, ok := errors.AsType[syscall.Errno](end.startError)
+	if !ok {
+		return f
+	}
+	if wrapper := env.spec.Env["AWS_LAMBDA_EXEC_WRAPPER"]; wrapper != "" && env.interpreter.Path != "" {
+		// The shell that starts a wrapper on AWS exits with this.
+		f.message = "Runtime exited with error: exit status 127"
+		return f
+	}
+	f.errorType, f.repeatable = "Runtime.InvalidEntrypoint", false
+	program := env.interpreter.Path
+	if program == "" {
+		program = "/var/task/bootstrap"
+		if _, err := os.Stat(filepath.Join(env.spec.CodeDir, "bootstrap")); err != nil {
+			f.message = "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"
+			return f
+		}
+	}
+	f.message = "fork/exec " + program + ": " + errno.Error()
+	return f
+}
+
+// exitMessage says that a runtime has ended.
+func exitMessage(end ending) string {
+	if s := end.String(); s != "" {
+		return "Runtime exited with error: " + s
+	}
+	return "Runtime exited without providing a reason"
+}
+
+// beginLog starts the log of an invocation. What the function has written before belongs in front of it.
+func (env *environment) beginLog(in *Invocation, at time.Time) {
+	env.deadline = at.Add(env.spec.Timeout)
+	wanted := in.Tail || env.journal.wanted()
+	if wanted {
+		env.output.drain()
+	}
+	env.journal.begin(in.RequestID, in.Tail)
+	if wanted {
+		env.journal.platform(at, startLine(nil, in.RequestID, env.spec.Version))
+	}
+}
+
+// invoke runs an invocation on an environment that is ready.
+func (env *environment) invoke(in *Invocation, start time.Time, r *Result) *Result {
+	env.beginLog(in, start)
+	return env.answerOf(in, start, r)
+}
+
+// answerOf gives an invocation, whose log has begun, to the runtime and waits for the answer.
+func (env *environment) answerOf(in *Invocation, start time.Time, r *Result) *Result {
+	err := errExited
+	if env.api.deliver(&delivery{in, env.deadline}) {
+		err = env.api.awaitAnswer(env.deadline)
+	}
+	switch {
+	case err == nil:
+		a := env.api.take()
+		r.Payload = a.payload
+		if a.failed {
+			r.FunctionError, r.Outcome = "Unhandled", serin.OutcomeFunctionError
+		}
+		env.finish(in, start, r, "", "")
+	case errors.Is(err, errTime):
+		env.process.kill()
+		env.failWith(in, start, r, serin.OutcomeTimeout, "Sandbox.Timedout", timeoutText(env.spec.Timeout))
+	default:
+		<-env.process.done
+		env.failWith(in, start, r, serin.OutcomeCrash, "Runtime.ExitError", exitMessage(env.process.end))
+	}
+	return r
+}
+
+// fail ends an invocation whose environment could not be initialised.
+func (env *environment) fail(in *Invocation, start time.Time, r *Result, f *initFailure) {
+	switch {
+	case f.timeout:
+		env.failWith(in, start, r, serin.OutcomeTimeout, "Sandbox.Timedout", timeoutText(env.spec.Timeout))
+	case f.message != "":
+		env.failWith(in, start, r, serin.OutcomeInitError, f.errorType, f.message)
+	default:
+		r.Payload, r.FunctionError, r.Outcome = f.payload, "Unhandled", serin.OutcomeInitError
+		env.finish(in, start, r, "error", f.errorType)
+	}
+}
+
+// failWith ends an invocation that the platform has ended.
+func (env *environment) failWith(in *Invocation, start time.Time, r *Result, o serin.Outcome, errorType, message string) {
+	text := "RequestId: " + in.RequestID + " Error: " + message
+	r.Payload, r.FunctionError, r.Outcome = errorPayload(errorType, text), "Unhandled", o
+	env.output.drain()
+	now := time.Now()
+	if o == serin.OutcomeTimeout {
+		env.journal.platform(now, fmt.Appendf(nil, "%s %s %s", now.UTC().Format("2006-01-02T15:04:05.000Z"), in.RequestID, message))
+		env.finish(in, start, r, "timeout", "")
+		return
+	}
+	env.journal.platform(now, []byte(text+"\n"+errorType))
+	env.finish(in, start, r, "error", errorType)
+}
+
+// finish measures an invocation and ends its log.
+func (env *environment) finish(in *Invocation, start time.Time, r *Result, status, errorType string) {
+	now := time.Now()
+	r.Duration = now.Sub(start)
+	if r.Outcome == serin.OutcomeTimeout {
+		r.Duration = env.spec.Timeout
+	}
+	r.BilledMillis = billed(r.Duration + r.InitDuration)
+	r.MaxMemoryMB = env.memory.megabytes(env.process, now)
+	if env.journal.wanted() {
+		env.output.drain()
+		line := make([]byte, 0, 256)
+		env.journal.platform(now, endLine(line, in.RequestID))
+		env.journal.platform(now, reportLine(line, in.RequestID, env.spec.MemoryMB, r, status, errorType))
+	}
+	r.Tail = env.journal.finish()
+}

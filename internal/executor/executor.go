@@ -1,0 +1,313 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"serin"
+)
+
+// Config says how an [Executor] works. Dir is required; the zero value of everything else is usable.
+type Config struct {
+	// Dir is a directory that belongs to the executor alone. What it finds there of an earlier one, it removes.
+	Dir string
+	// Region is what functions are told to be their AWS region.
+	Region string
+	// Log takes what an operator should know; nil discards it.
+	Log *slog.Logger
+	// Logs takes the log of the functions; nil discards it.
+	Logs LogSink
+	// MaxEnvironments limits how many invocations run at a time, and with it how many environments exist
+	// (default 1000, the concurrency limit of an AWS account). When all exist, an idle one makes room.
+	MaxEnvironments int
+	// IdleTimeout is how long an environment may wait for an invocation before it is stopped (default 5
+	// minutes). It may wait a tenth longer.
+	IdleTimeout time.Duration
+	// InitTimeout limits an initialisation before the first invocation (default 10 s, as on AWS).
+	InitTimeout time.Duration
+	// Interpreters names the program to use for a family of runtimes ("nodejs", "python") instead of the one on
+	// the PATH.
+	Interpreters map[string]string
+	// Credentials are environment variables that every function gets, such as AWS_ACCESS_KEY_ID. They win
+	// over the function's own.
+	Credentials map[string]string
+}
+
+// Key names what an environment can serve. Two revisions of $LATEST never share one.
+type Key struct{ Function, Version, Revision string }
+
+// Spec describes one immutable function version, or one revision of $LATEST. It must not be changed
+// once it has been passed to an [Executor].
+type Spec struct {
+	Function string
+	Version  string // "$LATEST" or a number
+	Revision string
+	Runtime  string // a Lambda identifier
+	Handler  string
+	CodeDir  string // the absolute path of the unpacked package, which is not written to
+	MemoryMB int
+	Timeout  time.Duration // of one invocation
+	Env      map[string]string
+	LogGroup string
+}
+
+// Key returns what environments of the version are pooled by.
+func (s *Spec) Key() Key { return Key{s.Function, s.Version, s.Revision} }
+
+// Invocation is what a function is invoked with.
+type Invocation struct {
+	RequestID  string
+	InvokedARN string // with the qualifier that the caller used
+	Payload    []byte // JSON
+	// ClientContext and CognitoIdentity are JSON, or empty.
+	ClientContext, CognitoIdentity string
+	TraceID                        string // of X-Ray, or empty
+	Tail                           bool   // the result shall carry the end of the log
+}
+
+// Result is how an invocation ended.
+type Result struct {
+	Payload       []byte
+	FunctionError string // "Unhandled" if the payload describes an error
+	Outcome       serin.Outcome
+	Cold          bool          // the environment was made for this invocation
+	Duration      time.Duration // of the invocation
+	InitDuration  time.Duration // of the initialisation before it, or 0
+	BilledMillis  int64         // both, in whole milliseconds
+	MaxMemoryMB   int           // the most that the runtime process has had resident so far
+	Tail          []byte        // the last 4 KiB of the log, if asked for
+	EnvironmentID string
+}
+
+// Defaults of [Config].
+const (
+	defaultMaxEnvironments = 1000
+	defaultIdleTimeout     = 5 * time.Minute
+	defaultInitTimeout     = 10 * time.Second
+)
+
+// settleTime is how long an invocation waits for an environment whose runtime has answered the last one but not
+// asked for the next, before it takes another environment. Runtimes ask within a millisecond, unless the machine
+// is busy: then another environment would make it worse.
+const settleTime = 100 * time.Millisecond
+
+// errShutdown refuses invocations while the executor closes.
+var errShutdown = &serin.Error{Kind: serin.KindInternal, Message: "The server is shutting down. Retry the request."}
+
+// Executor runs function versions in execution environments.
+type Executor struct {
+	cfg          Config
+	log          *slog.Logger
+	runtimeDir   string
+	launcher     *launcher
+	interpreters *interpreters
+	stopSweep    context.CancelFunc
+	background   sync.WaitGroup // sweeping, settling and the end of environments
+	killing      atomic.Bool    // Close has lost patience
+
+	mu      sync.Mutex
+	closing bool
+	empty   chan struct{} // closed when closing and no environment is left
+	pools   map[Key]*pool
+	envs    map[*environment]struct{}
+}
+
+// New prepares an executor: it writes the bootstraps and finds out what the kernel offers.
+func New(cfg Config) (*Executor, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.MaxEnvironments == 0 {
+		cfg.MaxEnvironments = defaultMaxEnvironments
+	}
+	if cfg.IdleTimeout == 0 {
+		cfg.IdleTimeout = defaultIdleTimeout
+	}
+	if cfg.InitTimeout == 0 {
+		cfg.InitTimeout = defaultInitTimeout
+	}
+	dir, err := filepath.Abs(cfg.Dir)
+	if err != nil || cfg.Dir == "" {
+		return nil, fmt.Errorf("executor: bad directory %q", cfg.Dir)
+	}
+	cfg.Dir = dir
+	e := &Executor{
+		cfg:          cfg,
+		log:          cfg.Log,
+		runtimeDir:   filepath.Join(dir, "runtime"),
+		interpreters: newInterpreters(cfg.Interpreters),
+		empty:        make(chan struct{}),
+		pools:        map[Key]*pool{},
+		envs:         map[*environment]struct{}{},
+	}
+	if err := e.writeRuntime(); err != nil {
+		return nil, fmt.Errorf("executor: %w", err)
+	}
+	if e.launcher, err = newLauncher(e.runtimeDir); err != nil {
+		return nil, fmt.Errorf("executor: %w", err)
+	}
+	if !e.launcher.guard.contained() {
+		e.log.Warn("the kernel grants no pid namespaces: a process that a function detaches may outlive its environment")
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	e.stopSweep = cancel
+	e.background.Go(func() { e.sweep(ctx) })
+	return e, nil
+}
+
+// writeRuntime prepares the directory.
+func (e *Executor) writeRuntime() error {
+	for _, d := range []string{e.runtimeDir, e.envDir()} {
+		if err := os.RemoveAll(d); err != nil {
+			return err
+		}
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return err
+		}
+	}
+	return errors.Join(
+		os.WriteFile(filepath.Join(e.runtimeDir, "bootstrap.cjs"), nodeBootstrap, 0o644),
+		os.WriteFile(filepath.Join(e.runtimeDir, "bootstrap.py"), pythonBootstrap, 0o644),
+	)
+}
+
+func (e *Executor) envDir() string { return filepath.Join(e.cfg.Dir, "env") }
+
+// Invoke runs one invocation of a version and returns how it ended, which may be an error of the function. The
+// error is a [serin.Error] if the platform could not run it: too many invocations at a time, a runtime that the
+// machine does not have, a shutdown. It is the cause of ctx if ctx has ended before anything was done; an
+// invocation that has begun runs to its end whatever becomes of ctx, as on AWS.
+func (e *Executor) Invoke(ctx context.Context, s *Spec, in *Invocation) (*Result, error) {
+	for {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		env, err := e.acquire(s)
+		if err != nil {
+			return nil, err
+		}
+		if env.isNew() {
+			return e.invokeCold(context.WithoutCancel(ctx), env, in)
+		}
+		switch err := env.api.awaitReady(time.Now().Add(settleTime)); {
+		case err == nil:
+			return e.complete(env, env.invoke(in, time.Now(), &Result{}))
+		case errors.Is(err, errTime):
+			e.background.Go(func() { e.settle(env) })
+		default:
+			e.discard(env)
+		}
+	}
+}
+
+// invokeCold runs the first invocation of an environment.
+func (e *Executor) invokeCold(ctx context.Context, env *environment, in *Invocation) (*Result, error) {
+	r := &Result{Cold: true}
+	failure, took, err := env.initialise(ctx, e.cfg.InitTimeout, "init")
+	if err != nil {
+		e.discard(env)
+		return nil, err
+	}
+	e.busy(env)
+	start := time.Now()
+	if failure == nil {
+		r.InitDuration = took
+		return e.complete(env, env.invoke(in, start, r))
+	}
+	// The invocation repeats the initialisation, within its own time.
+	env.beginLog(in, start)
+	if failure.repeatable {
+		if failure, _, err = env.initialise(ctx, env.spec.Timeout, "invoke"); err != nil {
+			e.discard(env)
+			return nil, err
+		}
+	}
+	if failure != nil {
+		env.fail(in, start, r, failure)
+		return e.complete(env, r)
+	}
+	return e.complete(env, env.answerOf(in, start, r))
+}
+
+// complete gives the environment back, or ends it if the invocation has left it unusable.
+func (e *Executor) complete(env *environment, r *Result) (*Result, error) {
+	r.EnvironmentID = env.id
+	switch r.Outcome {
+	case serin.OutcomeTimeout, serin.OutcomeCrash, serin.OutcomeInitError:
+		e.discard(env)
+		if e.killing.Load() {
+			return nil, errShutdown
+		}
+	default:
+		env.api.acknowledge()
+		e.release(env)
+	}
+	return r, nil
+}
+
+// settle waits for a runtime that is busy although it has answered: until the time of its last invocation is over.
+func (e *Executor) settle(env *environment) {
+	if err := env.api.awaitReady(env.deadline); err != nil {
+		e.discard(env)
+		return
+	}
+	e.release(env)
+}
+
+// Warm makes sure that at least n environments of a version are initialised. It returns when they are, or why
+// they could not all be.
+func (e *Executor) Warm(ctx context.Context, s *Spec, n int) error {
+	results := make(chan error, n)
+	started := 0
+	var err error
+	for ; started < n; started++ {
+		var env *environment
+		if env, err = e.reserve(s, n); env == nil {
+			break
+		}
+		go func() { results <- e.warm(ctx, env) }()
+	}
+	for range started {
+		err = errors.Join(err, <-results)
+	}
+	return err
+}
+
+// warm initialises a new environment and makes it idle.
+func (e *Executor) warm(ctx context.Context, env *environment) error {
+	failure, _, err := env.initialise(ctx, e.cfg.InitTimeout, "init")
+	if err == nil && failure != nil {
+		err = fmt.Errorf("initialise %s version %s: %s", env.spec.Function, env.spec.Version, failure)
+	}
+	if err != nil {
+		e.discard(env)
+		return err
+	}
+	e.release(env)
+	return nil
+}
+
+// Close refuses new invocations, waits until the running ones have ended or ctx has, then ends
+// everything. No process is left when it returns. The error is the cause of ctx if invocations were cut off.
+func (e *Executor) Close(ctx context.Context) error {
+	e.shut()
+	var err error
+	select {
+	case <-e.empty:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+		e.killAll()
+		<-e.empty
+	}
+	e.stopSweep()
+	e.background.Wait()
+	e.launcher.close()
+	return errors.Join(err, os.RemoveAll(e.envDir()))
+}

@@ -1,0 +1,59 @@
+package executor
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"time"
+)
+
+// memoryInterval is how long a measurement is good enough: reading it costs more than the rest of the
+// bookkeeping of an invocation.
+const memoryInterval = 100 * time.Millisecond
+
+// memory measures how much memory the runtime process of an environment has had resident at most.
+type memory struct {
+	status   string // path of the process's status
+	peak     int64  // KiB
+	measured time.Time
+}
+
+// megabytes returns the peak, which may be memoryInterval old. It is 1 if nothing is known, as of a process
+// that ended before it was measured.
+func (m *memory) megabytes(p *process, now time.Time) int {
+	select {
+	case <-p.done:
+		m.peak = max(m.peak, p.end.maxRSS)
+	default:
+		if now.Sub(m.measured) >= memoryInterval {
+			m.measured = now
+			m.peak = max(m.peak, m.read(p))
+		}
+	}
+	return max(1, int((m.peak+1023)/1024))
+}
+
+// read returns the peak in KiB that the kernel knows of, or 0.
+func (m *memory) read(p *process) int64 {
+	if m.status == "" {
+		pid := p.runtimePID()
+		if pid == 0 {
+			return 0
+		}
+		m.status = "/proc/" + strconv.Itoa(pid) + "/status"
+	}
+	data, err := os.ReadFile(m.status)
+	if err != nil {
+		return 0
+	}
+	_, after, _ := bytes.Cut(data, []byte("VmHWM:"))
+	fields := bytes.Fields(after[:min(len(after), 64)])
+	if len(fields) == 0 {
+		return 0
+	}
+	n, err := strconv.ParseInt(string(fields[0]), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}

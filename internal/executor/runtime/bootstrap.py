@@ -1,0 +1,457 @@
+"""Runs a Python handler: asks the Runtime API for invocations and answers them.
+
+Started as: python3 -S -u bootstrap.py LIBRARY:LIBRARY...
+
+Behaves like the runtime interface client of AWS Lambda, and starts faster: -S skips the site module, whose result
+(where packages are installed) is the argument; the HTTP client is a socket; and logging is set up when it is imported.
+The response and the request for the next invocation are sent together, which saves a round trip.
+"""
+
+import builtins
+import importlib
+import json
+import os
+import sys
+import time
+
+import _sitebuiltins
+import _socket
+from importlib.machinery import PathFinder
+
+# Where the standard library is, which a module of the function must not hide from this file.
+_standard = [p for p in sys.path if p != os.path.dirname(os.path.abspath(__file__))]
+
+
+def _search_path():
+    """What sys.path is on AWS: the function first, layers, the interpreter's own, installed packages."""
+    task = os.environ["LAMBDA_TASK_ROOT"]
+    first = [task, "/opt/python/lib/python%d.%d/site-packages" % sys.version_info[:2], "/opt/python"]
+    inherited = [p for p in _standard if p not in first]
+    libraries = [p for p in sys.argv.pop().split(":") if p and p not in inherited]
+    return first + inherited + libraries
+
+
+sys.path[:] = _search_path()
+# The package of a version does not change, so no compiled files are written next to it.
+sys.dont_write_bytecode = True
+# The rest of what the site module does.
+builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D (i.e. EOF)")
+builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)")
+
+_request_id = None
+
+
+class _Fault(Exception):
+    """An error of the runtime rather than of the handler."""
+
+    def __init__(self, kind, message, trace=None):
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.trace = trace
+
+
+# ---- Runtime API ----------------------------------------------------------------------------------
+
+
+class _Client:
+    """One keep-alive connection to the Runtime API."""
+
+    def __init__(self, address):
+        host, port = address.rsplit(":", 1)
+        self._socket = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+        self._socket.connect((host, int(port)))
+        self._socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+        self._pending = b""
+        self._next = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: %b\r\n\r\n" % address.encode()
+
+    def ask(self):
+        self._send(self._next)
+
+    def _send(self, data):
+        view = memoryview(data)
+        while view:
+            view = view[self._socket.send(view) :]
+
+    def receive(self):
+        """Returns status, headers with lower-case names, and body."""
+        data = self._pending
+        end = data.find(b"\r\n\r\n")
+        while end < 0:
+            more = self._socket.recv(65536)
+            if not more:
+                # The server is gone, and this environment with it.
+                os._exit(1)
+            data += more
+            end = data.find(b"\r\n\r\n")
+        lines = data[:end].decode("latin-1").split("\r\n")
+        headers = {}
+        for line in lines[1:]:
+            name, _, value = line.partition(": ")
+            headers[name.lower()] = value
+        length = int(headers.get("content-length", 0))
+        start = end + 4
+        have = len(data) - start
+        if have >= length:
+            self._pending = data[start + length :]
+            return int(lines[0][9:12]), headers, data[start : start + length]
+        body = bytearray(length)
+        body[:have] = data[start:]
+        view = memoryview(body)[have:]
+        while view:
+            count = self._socket.recv_into(view)
+            if not count:
+                os._exit(1)
+            view = view[count:]
+        self._pending = b""
+        return int(lines[0][9:12]), headers, bytes(body)
+
+    def invocation(self):
+        """Waits for the invocation that has been asked for."""
+        while True:
+            status, headers, body = self.receive()
+            if "lambda-runtime-aws-request-id" in headers:
+                return headers, body
+            # The acknowledgement of a response. A refusal concerns an invocation that is over.
+            if status >= 400 and status != 413:
+                sys.stderr.write("The Runtime API refused a response: %d %s\n" % (status, body.decode("utf-8", "replace")))
+
+    def post(self, path, body, extra=b"", then_ask=True):
+        head = b"POST /2018-06-01/runtime/%b HTTP/1.1\r\nHost: runtime\r\nContent-Length: %d\r\n%b\r\n" % (
+            path.encode(),
+            len(body),
+            extra,
+        )
+        follow = self._next if then_ask else b""
+        if len(body) <= 65536:
+            self._send(head + body + follow)
+        else:
+            self._send(head)
+            self._send(body)
+            if follow:
+                self._send(follow)
+
+
+# ---- JSON -----------------------------------------------------------------------------------------
+
+# What stands for a number of arbitrary precision in a string until the string is finished.
+_number_mark = "\x00%s:" % os.urandom(8).hex()
+
+
+class _Encoder(json.JSONEncoder):
+    def default(self, value):
+        decimal = sys.modules.get("decimal")
+        if decimal is not None and isinstance(value, decimal.Decimal):
+            if value.is_nan():
+                return float("nan")
+            return "%s%s\x00" % (_number_mark, value)
+        return super().default(value)
+
+    def encode(self, value):
+        text = super().encode(value)
+        mark = '"\\u0000' + _number_mark[1:]
+        if mark not in text:
+            return text
+        first, *rest = text.split(mark)
+        return first + "".join(part.replace('\\u0000"', "", 1) for part in rest)
+
+
+def _escapes(runtime):
+    """Runtimes before Python 3.12 escape what is not ASCII."""
+    minor = runtime.rpartition("python3.")[2]
+    return minor.isdigit() and int(minor) < 12
+
+
+_encoder = _Encoder(ensure_ascii=_escapes(os.environ.get("AWS_EXECUTION_ENV", "")))
+
+
+def _encode(value):
+    return _encoder.encode(value).encode("utf-8", "surrogatepass")
+
+
+# ---- Log ------------------------------------------------------------------------------------------
+
+
+def _log_error(error):
+    text = "[ERROR]"
+    if error["errorType"]:
+        text += " " + error["errorType"]
+    if error["errorMessage"]:
+        text += (":" if error["errorType"] else "") + " " + error["errorMessage"]
+    lines = [text, "Traceback (most recent call last):"]
+    for element in error["stackTrace"]:
+        for line in element.splitlines() or [""]:
+            bare = line.lstrip(" ")
+            lines.append("\u00a0" * (len(line) - len(bare)) + bare)
+    # A carriage return is a line break inside one log event.
+    sys.stdout.write("\r".join(line.replace("\n", "\r") for line in lines) + "\n")
+
+
+def _setup_logging(logging):
+    class LambdaLoggerHandler(logging.Handler):
+        def emit(self, record):
+            sys.stdout.write(self.format(record).rstrip("\n").replace("\n", "\r") + "\n")
+
+    class LambdaLoggerFilter(logging.Filter):
+        def filter(self, record):
+            record.aws_request_id = _request_id or ""
+            return True
+
+    logging.Formatter.converter = time.gmtime
+    handler = LambdaLoggerHandler()
+    handler.setFormatter(
+        logging.Formatter(
+            "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n",
+            "%Y-%m-%dT%H:%M:%S",
+        )
+    )
+    handler.addFilter(LambdaLoggerFilter())
+    root = logging.getLogger()
+    level = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "")
+    if level in logging._nameToLevel:
+        root.setLevel(level)
+    root.addHandler(handler)
+
+
+class _StandardFinder:
+    """Finds the modules that this file imports only when it needs them.
+
+    Logging takes long to import, and most handlers that do not log never do. It is set up when it is imported.
+    """
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name not in ("logging", "traceback"):
+            return None
+        spec = PathFinder.find_spec(name, _standard)
+        if name == "logging":
+            execute = spec.loader.exec_module
+
+            def exec_module(module):
+                execute(module)
+                _setup_logging(module)
+
+            spec.loader.exec_module = exec_module
+        return spec
+
+
+# ---- Context --------------------------------------------------------------------------------------
+
+
+class _Record:
+    """An object with the given attributes, None where the source has none."""
+
+    __slots__ = ()
+
+    def __init__(self, source):
+        for name in self.__slots__:
+            setattr(self, name, source.get(name))
+
+    def __repr__(self):
+        return "%s([%s])" % (
+            type(self).__name__,
+            ",".join("%s=%s" % (name, getattr(self, name)) for name in self.__slots__),
+        )
+
+
+class CognitoIdentity(_Record):
+    __slots__ = ("cognito_identity_id", "cognito_identity_pool_id")
+
+
+class Client(_Record):
+    __slots__ = ("installation_id", "app_title", "app_version_name", "app_version_code", "app_package_name")
+
+
+class ClientContext(_Record):
+    __slots__ = ("custom", "env", "client")
+
+
+class LambdaContext:
+    def __init__(self, headers):
+        self.aws_request_id = headers["lambda-runtime-aws-request-id"]
+        self.log_group_name = os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
+        self.log_stream_name = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
+        self.function_name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
+        self.memory_limit_in_mb = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+        self.function_version = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION")
+        self.invoked_function_arn = headers.get("lambda-runtime-invoked-function-arn")
+        self.tenant_id = headers.get("lambda-runtime-aws-tenant-id")
+        self.client_context = None
+        client = _json_header(headers, "lambda-runtime-client-context", "Client Context")
+        if client is not None:
+            self.client_context = ClientContext(client)
+            if self.client_context.client is not None:
+                self.client_context.client = Client(self.client_context.client)
+        self.identity = CognitoIdentity({})
+        identity = _json_header(headers, "lambda-runtime-cognito-identity", "Cognito Identity")
+        if identity is not None:
+            self.identity.cognito_identity_id = identity.get("cognitoIdentityId")
+            self.identity.cognito_identity_pool_id = identity.get("cognitoIdentityPoolId")
+        self._epoch_deadline_time_in_ms = int(headers["lambda-runtime-deadline-ms"])
+
+    def get_remaining_time_in_millis(self):
+        return max(self._epoch_deadline_time_in_ms - int(time.time() * 1000), 0)
+
+    def log(self, msg):
+        sys.stdout.write(str(msg))
+
+    def __repr__(self):
+        return "LambdaContext([%s])" % ",".join(
+            "%s=%s" % (name, getattr(self, name))
+            for name in (
+                "aws_request_id",
+                "log_group_name",
+                "log_stream_name",
+                "function_name",
+                "memory_limit_in_mb",
+                "function_version",
+                "invoked_function_arn",
+                "client_context",
+                "identity",
+                "tenant_id",
+            )
+        )
+
+
+def _json_header(headers, name, title):
+    value = headers.get(name)
+    if not value:
+        return None
+    try:
+        parsed = json.loads(value.encode("latin-1"))
+        if not isinstance(parsed, dict):
+            raise ValueError("not an object")
+        return parsed
+    except ValueError as error:
+        raise _Fault("Runtime.LambdaContextUnmarshalError", "Unable to parse %s JSON: %s" % (title, error))
+
+
+# ---- Handler --------------------------------------------------------------------------------------
+
+
+def _load(name):
+    try:
+        module_name, function_name = name.rsplit(".", 1)
+    except ValueError as error:
+        raise _Fault("Runtime.MalformedHandlerName", "Bad handler '%s': %s" % (name, error))
+    if module_name.split(".")[0] in sys.builtin_module_names:
+        raise _Fault(
+            "Runtime.BuiltInModuleConflict", "Cannot use built-in module %s as a handler module" % module_name
+        )
+    try:
+        module = importlib.import_module(module_name.replace("/", "."))
+    except ImportError as error:
+        raise _Fault("Runtime.ImportModuleError", "Unable to import module '%s': %s" % (module_name, error))
+    except SyntaxError as error:
+        raise _Fault(
+            "Runtime.UserCodeSyntaxError",
+            "Syntax error in module '%s': %s" % (module_name, error),
+            ['  File "%s" Line %s\n    %s' % (error.filename, error.lineno, error.text)],
+        )
+    try:
+        return getattr(module, function_name)
+    except AttributeError:
+        raise _Fault("Runtime.HandlerNotFound", "Handler '%s' missing on module '%s'" % (function_name, module_name))
+
+
+def _frames(error):
+    """The frames of an exception from the first that is not of this file on."""
+    import traceback
+
+    frames = [(f.filename, f.lineno, f.name, f.line) for f in traceback.extract_tb(error.__traceback__)]
+    for index, frame in enumerate(frames):
+        if frame[0] != __file__:
+            return frames[index:]
+    return frames
+
+
+def _describe(error, request_id):
+    """What the caller gets of an exception, and what X-Ray does."""
+    if isinstance(error, _Fault):
+        kind, message, frames, trace = error.kind, error.message, [], error.trace or []
+    else:
+        import traceback
+
+        kind, message = type(error).__name__, str(error)
+        frames = _frames(error)
+        trace = traceback.format_list(frames)
+    described = {"errorMessage": message, "errorType": kind, "requestId": request_id, "stackTrace": trace}
+    cause = {
+        "working_directory": os.getcwd(),
+        "exceptions": [
+            {
+                "message": message,
+                "type": "LambdaValidationError" if isinstance(error, _Fault) else kind,
+                "stack": [{"label": f[2], "path": f[0], "line": f[1]} for f in frames],
+            }
+        ],
+        "paths": sorted({f[0] for f in frames}),
+    }
+    return described, cause
+
+
+def _error_headers(described, cause):
+    cause = json.dumps(cause)  # in ASCII
+    header = "Content-Type: application/json\r\n"
+    if len(cause) < 1024 * 1024:
+        header += "Lambda-Runtime-Function-XRay-Error-Cause: %s\r\n" % cause
+    kind = described["errorType"]
+    if kind.isascii() and kind.isprintable():
+        header += "Lambda-Runtime-Function-Error-Type: %s\r\n" % kind
+    return header.encode("ascii")
+
+
+def _handle(handler, headers, body):
+    """Returns path, body and headers of what to post."""
+    request_id = headers["lambda-runtime-aws-request-id"]
+    try:
+        context = LambdaContext(headers)
+        event = body
+        if headers.get("content-type", "application/json") == "application/json":
+            try:
+                event = json.loads(body)
+            except ValueError as error:
+                raise _Fault("Runtime.UnmarshalError", "Unable to unmarshal input: %s" % error)
+        response = handler(event, context)
+        kind = b"Content-Type: application/json\r\n"
+        if isinstance(response, bytes):
+            kind = b"Content-Type: application/unknown\r\n"
+        else:
+            try:
+                response = _encode(response)
+            except Exception as error:
+                raise _Fault("Runtime.MarshalError", "Unable to marshal response: %s" % error)
+        return "invocation/%s/response" % request_id, response, kind
+    except Exception as error:
+        described, cause = _describe(error, request_id)
+        _log_error(described)
+        return "invocation/%s/error" % request_id, _encode(described), _error_headers(described, cause)
+
+
+def main():
+    global _request_id
+    client = _Client(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    sys.meta_path.insert(0, _StandardFinder)
+    try:
+        handler = _load(os.environ["_HANDLER"])
+    except Exception as error:
+        described, cause = _describe(error, "")
+        _log_error(described)
+        client.post("init/error", _encode(described), _error_headers(described, cause), then_ask=False)
+        client.receive()
+        sys.exit(1)
+    client.ask()
+    while True:
+        headers, body = client.invocation()
+        _request_id = headers["lambda-runtime-aws-request-id"]
+        trace = headers.get("lambda-runtime-trace-id")
+        if trace is not None:
+            os.environ["_X_AMZN_TRACE_ID"] = trace
+        else:
+            os.environ.pop("_X_AMZN_TRACE_ID", None)
+        path, response, extra = _handle(handler, headers, body)
+        client.post(path, response, extra)
+
+
+if __name__ == "__main__":
+    main()

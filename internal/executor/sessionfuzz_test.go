@@ -1,0 +1,48 @@
+package executor
+
+import (
+	"bytes"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// FuzzSession lets three connections say anything while an owner delivers invocations. Nothing may panic or
+// hang, and an answer must be there when the session says so.
+func FuzzSession(f *testing.F) {
+	const next, respond = nextRequest, "POST /2018-06-01/runtime/invocation/1/response HTTP/1.1\r\nContent-Length: 1\r\n\r\n1"
+	f.Add([]byte(next), []byte(respond), []byte(next+respond))
+	f.Add([]byte(next+respond+next+respond), []byte("GET /2018-06-01/runtime/invocation/next HTTP/1.0\n\n"), []byte(respond+next+respond))
+	f.Add([]byte("POST /2018-06-01/runtime/init/error HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"), []byte(next), []byte(next))
+	f.Add([]byte(next+"POST /2018-06-01/runtime/invocation/1/error HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 9999999\r\n\r\n"), []byte(next), []byte(respond))
+	f.Fuzz(func(t *testing.T, a, b, c []byte) {
+		synctest.Test(t, func(t *testing.T) {
+			s := bubbleSession(t)
+			var writers sync.WaitGroup
+			defer writers.Wait()
+			defer s.close()
+			for _, data := range [][]byte{a, b, c} {
+				p := connect(t, s)
+				writers.Go(func() {
+					for _, piece := range bytes.SplitAfter(data, []byte("\n\n")) {
+						_, _ = p.c.Write(piece) // fails when the server has closed the connection
+						time.Sleep(10 * time.Millisecond)
+					}
+				})
+			}
+			for range 4 {
+				if s.awaitReady(time.Now().Add(50*time.Millisecond)) != nil {
+					continue
+				}
+				d := &delivery{&Invocation{RequestID: "1", Payload: []byte("{}")}, time.Now().Add(50 * time.Millisecond)}
+				if s.deliver(d) && s.awaitAnswer(d.deadline) == nil {
+					if s.take() == nil {
+						t.Error("there is no answer")
+					}
+					s.acknowledge()
+				}
+			}
+		})
+	})
+}
