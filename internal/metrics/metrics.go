@@ -32,6 +32,7 @@ type Recorder struct {
 	mu     sync.Mutex // serialises growth of the maps
 	series atomic.Pointer[map[seriesKey]*series]
 	taps   atomic.Pointer[map[aliasKey]*Tap]
+	events atomic.Pointer[map[string]*events] // by function
 }
 
 type aliasKey struct{ function, alias string }
@@ -62,6 +63,7 @@ func New(now func() time.Time) *Recorder {
 	r := &Recorder{now: now}
 	r.series.Store(&map[seriesKey]*series{})
 	r.taps.Store(&map[aliasKey]*Tap{})
+	r.events.Store(&map[string]*events{})
 	return r
 }
 
@@ -117,6 +119,9 @@ func (r *Recorder) Forget(function string) {
 	next := maps.Clone(*r.series.Load())
 	maps.DeleteFunc(next, func(k seriesKey, _ *series) bool { return k.function == function })
 	r.series.Store(&next)
+	events := maps.Clone(*r.events.Load())
+	delete(events, function)
+	r.events.Store(&events)
 }
 
 // Stats is what one version did for the callers of one alias, or for direct callers if Alias is "".
