@@ -1,0 +1,316 @@
+// Package release moves aliases from a baseline version to a canary version.
+//
+// Measuring, judging and moving are separate: a tap of the metrics package counts blocks of requests, the
+// evidence package turns them into a verdict, [decide] (pure) turns verdict, alias and time into the next
+// state of the release, and the [Controller] saves that state before it carries it out. Releases are
+// level-triggered: whenever the controller is killed, the release that was saved and the alias as it is now
+// lead on (G8). A release ends without touching anything more if somebody else changes its alias.
+package release
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"serin"
+	"serin/internal/evidence"
+	"serin/internal/metrics"
+	"serin/internal/store"
+)
+
+// Aliases is where the aliases of releases live.
+type Aliases interface {
+	// Alias returns an alias and its function, or a KindNotFound error.
+	Alias(function, alias string) (*serin.Function, *serin.Alias, error)
+	// MoveAlias points an alias somewhere else, or creates it.
+	MoveAlias(ctx context.Context, m serin.AliasMove) error
+	// LastGood returns the version that a rollback goes to, or a KindNotFound error.
+	LastGood(ctx context.Context, function, alias string) (serin.VersionNumber, error)
+}
+
+// Config is what a [Controller] works with.
+type Config struct {
+	Store    *store.Store
+	Aliases  Aliases
+	Recorder *metrics.Recorder
+	Now      func() time.Time
+	NewID    func() string
+	Log      *slog.Logger
+}
+
+// Controller drives all active releases of a server.
+type Controller struct {
+	Config
+
+	mu   sync.Mutex
+	ctx  context.Context // of Run; nil before
+	wg   sync.WaitGroup
+	runs map[string]*run
+}
+
+// New returns a Controller. Releases move while [Controller.Run] runs.
+func New(cfg Config) *Controller { return &Controller{Config: cfg, runs: map[string]*run{}} }
+
+// Run drives the active releases in the store and those that are started later, until the context ends and
+// all of them have been saved.
+func (c *Controller) Run(ctx context.Context) error {
+	active, err := c.Store.ActiveReleases(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read active releases: %w", err)
+	}
+	c.mu.Lock()
+	c.ctx = ctx
+	c.mu.Unlock()
+	for _, r := range active {
+		c.Log.InfoContext(ctx, "resuming release", "release", r.ID, "function", r.Function, "alias", r.Alias)
+		if _, err := c.drive(r); err != nil {
+			c.Log.ErrorContext(ctx, "cannot resume release", "release", r.ID, "error", err)
+		}
+	}
+	<-ctx.Done()
+	c.wg.Wait()
+	return nil
+}
+
+// Request asks for a release.
+type Request struct {
+	Function, Alias string
+	Version         serin.VersionNumber
+	Policy          serin.Policy
+	Message         string
+}
+
+// ReasonPreflight marks errors that were found before any traffic moved and that are about the versions or
+// the alias, not about the request.
+const ReasonPreflight = "preflight"
+
+// Start begins a release and returns it. An alias that does not exist, and one that already routes
+// everything to the version, get a release that has ended: there was nothing to compare with.
+//
+// Errors: KindInvalid for the request, KindConflict if the alias has an active release or weights of its
+// own, KindNotFound, and any kind with [ReasonPreflight].
+func (c *Controller) Start(ctx context.Context, req Request) (*serin.Release, error) {
+	if err := req.Policy.Check(); err != nil {
+		return nil, err
+	}
+	now := c.Now().UTC()
+	r := &serin.Release{
+		ID: c.NewID(), Function: req.Function, Alias: req.Alias, Canary: req.Version, Policy: req.Policy,
+		Actor: serin.ActorFrom(ctx), Message: req.Message, StartedAt: now, WaitingSince: now,
+		Phase: serin.PhaseRunning, Verdict: serin.VerdictNotEnough,
+	}
+	_, alias, err := c.Aliases.Alias(req.Function, req.Alias)
+	if e, ok := errors.AsType[*serin.Error](err); ok && e.Kind == serin.KindNotFound {
+		return c.startWithout(ctx, r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := c.preflight(r, alias); err != nil {
+		return nil, err
+	}
+	r.Baseline = alias.Routing.Version
+	r.Applied = serin.Routing{Version: r.Baseline}
+	if history := c.Recorder.Counts(r.Function, r.Baseline); history.Requests > 0 {
+		r.BaselineRate = new(evidence.ErrorRate(history.Requests, history.Errors))
+	}
+	r.Want = routing(r, 0)
+	if len(r.Policy.Steps) == 1 { // all at once: nothing will be compared
+		*r = promote(*r, "all at once", now)
+		r.Verdict = serin.VerdictNone
+	}
+	if r.Baseline == r.Canary {
+		r.Verdict, r.Phase, r.Ending, r.EndedAt = serin.VerdictNone, serin.PhaseEnded, serin.EndingPromoted, now
+		r.Want, r.Reason = r.Applied, fmt.Sprintf("alias %s already routes everything to version %s", r.Alias, r.Canary)
+		return r, nil
+	}
+	if err := c.create(ctx, r); err != nil {
+		return nil, err
+	}
+	return c.drive(r)
+}
+
+// preflight refuses what could only fail later.
+func (c *Controller) preflight(r *serin.Release, alias *serin.Alias) error {
+	now := alias.Routing
+	switch {
+	case now.Weighted() && now.Weight > 0:
+		if active := c.active(r.Function, r.Alias); active != nil {
+			return errActive(active)
+		}
+		return serin.Errorf(serin.KindConflict, "Alias %s already splits its traffic (%s) and no release of Serin does it. Route it to one version first.", r.Alias, describe(now))
+	case now.Version == serin.Latest:
+		return &serin.Error{Kind: serin.KindInvalid, Reason: ReasonPreflight, Message: fmt.Sprintf(
+			"Alias %s routes to $LATEST, and a weighted alias must route to published versions. Point it at a published version first.", r.Alias)}
+	}
+	f, _, err := c.Aliases.Alias(r.Function, r.Alias)
+	if err != nil {
+		return err
+	}
+	weights := map[serin.VersionNumber]float64{r.Canary: r.Policy.Weight(0)}
+	if r.Canary == now.Version {
+		return nil
+	}
+	dry := serin.Change{NewRevision: func() string { return "" }}
+	if _, err := f.Clone().UpdateAlias(dry, r.Alias, serin.AliasUpdate{Weights: &weights}); err != nil {
+		if e, ok := errors.AsType[*serin.Error](err); ok {
+			return &serin.Error{Kind: e.Kind, Reason: ReasonPreflight, Message: e.Message}
+		}
+		return err
+	}
+	if v, ok := f.Version(r.Canary); ok && v.State != serin.StateActive {
+		return &serin.Error{Kind: serin.KindConflict, Reason: ReasonPreflight, Message: fmt.Sprintf("Version %s is %s: %s", v.Number, v.State, v.StateReason)}
+	}
+	return nil
+}
+
+// startWithout makes the alias: there is no baseline and so nothing to compare with.
+func (c *Controller) startWithout(ctx context.Context, r *serin.Release) (*serin.Release, error) {
+	r.Baseline, r.Verdict, r.Ending = serin.Latest, serin.VerdictNone, serin.EndingPromoted
+	r.Want = serin.Routing{Version: r.Canary}
+	r.Reason = "the alias is new, so there was nothing to compare with"
+	if err := c.move(ctx, r, "", serin.CausePromote); err != nil {
+		return nil, err
+	}
+	r.Applied, r.Phase, r.EndedAt = r.Want, serin.PhaseEnded, c.Now().UTC()
+	return r, c.create(ctx, r)
+}
+
+func (c *Controller) create(ctx context.Context, r *serin.Release) error {
+	err := c.Store.CreateRelease(ctx, r)
+	if errors.Is(err, store.ErrExists) {
+		if active := c.active(r.Function, r.Alias); active != nil {
+			return errActive(active)
+		}
+		return serin.Errorf(serin.KindConflict, "Another release of alias %s is active.", r.Alias)
+	}
+	return err
+}
+
+func errActive(r *serin.Release) error {
+	return serin.Errorf(serin.KindConflict, "Release %s of alias %s to version %s is %s, started by %s at %s. Wait for it, or end it: serin abort --function %s --alias %s",
+		r.ID, r.Alias, r.Canary, r.Phase, cmp.Or(r.Actor, "somebody"), r.StartedAt.Format(time.RFC3339), r.Function, r.Alias)
+}
+
+func (c *Controller) active(function, alias string) *serin.Release {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, run := range c.runs {
+		if s := run.snapshot(); s.Function == function && s.Alias == alias {
+			return s
+		}
+	}
+	return nil
+}
+
+// Active returns the active release of an alias, or nil.
+func (c *Controller) Active(function, alias string) *serin.Release { return c.active(function, alias) }
+
+// Get returns a release in its latest state.
+//
+// Errors: KindNotFound.
+func (c *Controller) Get(ctx context.Context, id string) (*serin.Release, error) {
+	if run := c.run(id); run != nil {
+		return run.snapshot(), nil
+	}
+	r, err := c.Store.Release(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, serin.Errorf(serin.KindNotFound, "Release not found: %s", id)
+	}
+	return r, err
+}
+
+// List returns the newest releases of an alias, newest first.
+func (c *Controller) List(ctx context.Context, function, alias string, newest int) ([]*serin.Release, error) {
+	all, err := c.Store.Releases(ctx, function, alias, newest)
+	slices.Reverse(all)
+	return all, err
+}
+
+// Wait returns the release when it has been saved more often than after says, has ended, or the context
+// has.
+func (c *Controller) Wait(ctx context.Context, id string, after int64) (*serin.Release, error) {
+	run := c.run(id)
+	if run == nil {
+		return c.Get(ctx, id)
+	}
+	return run.wait(ctx, after), nil
+}
+
+// Command carries out a person's command on an active release and returns the release as it is then.
+//
+// Errors: KindNotFound, KindConflict if the release has ended or is ending.
+func (c *Controller) Command(ctx context.Context, id string, cmd serin.Command) (*serin.Release, error) {
+	run := c.run(id)
+	if run == nil {
+		r, err := c.Get(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		_, err = command(*r, cmd, "", time.Time{})
+		return nil, err
+	}
+	return run.command(ctx, cmd, cmp.Or(serin.ActorFrom(ctx), "somebody"))
+}
+
+func (c *Controller) run(id string) *run {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.runs[id]
+}
+
+func (c *Controller) move(ctx context.Context, r *serin.Release, revision string, cause serin.Cause) error {
+	return c.Aliases.MoveAlias(ctx, serin.AliasMove{
+		Function: r.Function, Alias: r.Alias, To: r.Want, RevisionID: revision,
+		Actor: cmp.Or(r.EndedBy, r.Actor), Cause: cause, Reason: r.Reason, Release: r.ID,
+	})
+}
+
+// drive starts a goroutine for the release.
+func (c *Controller) drive(r *serin.Release) (*serin.Release, error) {
+	history := 0.0
+	if r.BaselineRate != nil {
+		history = *r.BaselineRate
+	}
+	ev, err := evidence.New(evidence.Config{History: history})
+	if err != nil {
+		return nil, fmt.Errorf("evidence of release %s: %w", r.ID, err)
+	}
+	if len(r.Evidence) > 0 {
+		if err := json.Unmarshal(r.Evidence, ev); err != nil {
+			return nil, fmt.Errorf("evidence of release %s: %w", r.ID, err)
+		}
+	}
+	run := newRun(c, *r, ev)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx == nil || c.ctx.Err() != nil {
+		return r, nil // saved; the next Run drives it
+	}
+	c.runs[r.ID] = run
+	ctx := c.ctx
+	c.wg.Go(func() {
+		run.drive(ctx)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.runs, r.ID)
+	})
+	return run.snapshot(), nil
+}
+
+func errorKind(err error) (serin.Kind, bool) {
+	e, ok := errors.AsType[*serin.Error](err)
+	if !ok {
+		return 0, false
+	}
+	return e.Kind, true
+}

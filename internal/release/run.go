@@ -1,0 +1,296 @@
+package release
+
+import (
+	"context"
+	"encoding/json"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"serin"
+	"serin/internal/evidence"
+	"serin/internal/metrics"
+)
+
+const (
+	saveEvery  = 500 * time.Millisecond // how much evidence a crash may lose
+	lookEvery  = time.Second            // how long a foreign change of the alias may stay unseen without traffic
+	retryFirst = 100 * time.Millisecond
+	retryMost  = 10 * time.Second
+)
+
+// run drives one release. Its goroutine is the only writer of the release.
+type run struct {
+	c        *Controller
+	evidence *evidence.Evidence
+	tap      *metrics.Tap
+	commands chan request
+	done     chan struct{}
+
+	release serin.Release // owned by the goroutine
+	counted bool          // evidence was counted since the last save
+	savedAt time.Time
+	retry   time.Duration
+
+	mu    sync.Mutex
+	shown *serin.Release // the last saved state, for readers
+	saved chan struct{}  // closed and replaced at each save
+}
+
+type request struct {
+	command serin.Command
+	actor   string
+	reply   chan<- result
+}
+
+type result struct {
+	release *serin.Release
+	err     error
+}
+
+func newRun(c *Controller, r serin.Release, ev *evidence.Evidence) *run {
+	shown := r
+	return &run{
+		c: c, evidence: ev, release: r, shown: &shown,
+		tap: c.Recorder.Watch(r.Function, r.Alias), commands: make(chan request),
+		done: make(chan struct{}), saved: make(chan struct{}), savedAt: c.Now(),
+	}
+}
+
+func (r *run) snapshot() *serin.Release {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.shown
+}
+
+func (r *run) wait(ctx context.Context, after int64) *serin.Release {
+	for {
+		r.mu.Lock()
+		shown, saved := r.shown, r.saved
+		r.mu.Unlock()
+		if shown.Version > after || !shown.Active() {
+			return shown
+		}
+		select {
+		case <-saved:
+		case <-r.done:
+			return r.snapshot()
+		case <-ctx.Done():
+			return shown
+		}
+	}
+}
+
+func (r *run) command(ctx context.Context, c serin.Command, actor string) (*serin.Release, error) {
+	reply := make(chan result, 1)
+	select {
+	case r.commands <- request{c, actor, reply}:
+	case <-r.done:
+		return nil, serin.Errorf(serin.KindConflict, "Release %s has ended.", r.snapshot().ID)
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	res := <-reply
+	return res.release, res.err
+}
+
+// drive runs until the release has ended or the context has.
+func (r *run) drive(ctx context.Context) {
+	defer close(r.done)
+	defer r.c.Recorder.Unwatch(r.release.Function, r.release.Alias, r.tap)
+	r.tap.Expect(r.release.Applied)
+	for r.release.Active() {
+		pause := r.step(ctx)
+		if pause == 0 {
+			continue
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-r.ready():
+		case q := <-r.commands:
+			q.reply <- r.obey(ctx, q)
+		case <-ctx.Done():
+			timer.Stop()
+			r.flush()
+			return
+		}
+		timer.Stop()
+	}
+}
+
+// ready is the tap's signal, unless a failed effect is waiting to be tried again.
+func (r *run) ready() <-chan struct{} {
+	if r.retry > 0 {
+		return nil
+	}
+	return r.tap.Ready()
+}
+
+// step looks at the world once, and moves on by at most one effect. It returns how long nothing can happen
+// unless something is signalled.
+func (r *run) step(ctx context.Context) (pause time.Duration) {
+	now := r.c.Now().UTC()
+	wait := r.count(now)
+	alias := r.alias()
+	next := decide(r.release, alias, r.evidence, now)
+	if changed := !reflect.DeepEqual(next, r.release); changed || r.counted && now.Sub(r.savedAt) >= saveEvery {
+		if err := r.save(ctx, next, now); err != nil {
+			return r.failed(ctx, "save release", err)
+		}
+		if changed {
+			return 0
+		}
+	}
+	if r.release.Active() && alias != nil && alias.Routing != r.release.Want {
+		if err := r.c.move(ctx, &r.release, alias.RevisionID, r.cause()); err != nil {
+			return r.refused(ctx, err, now)
+		}
+		r.retry = 0
+		return 0
+	}
+	r.retry = 0
+	return r.pause(now, wait)
+}
+
+// pause returns the time until something can be due.
+func (r *run) pause(now time.Time, block time.Duration) time.Duration {
+	pause := lookEvery
+	for _, due := range []time.Duration{
+		block,
+		r.release.WaitingSince.Add(time.Duration(r.release.Policy.MaxWait)).Sub(now),
+		saveDue(r.counted, r.savedAt.Add(saveEvery).Sub(now)),
+	} {
+		if due > 0 {
+			pause = min(pause, due)
+		}
+	}
+	return pause
+}
+
+func saveDue(counted bool, due time.Duration) time.Duration {
+	if !counted {
+		return 0
+	}
+	return max(due, time.Millisecond)
+}
+
+func (r *run) alias() *serin.Alias {
+	_, alias, err := r.c.Aliases.Alias(r.release.Function, r.release.Alias)
+	if err != nil {
+		return nil
+	}
+	return alias
+}
+
+func (r *run) cause() serin.Cause {
+	switch {
+	case r.release.Phase == serin.PhasePromoting:
+		return serin.CausePromote
+	case r.release.Ending == serin.EndingAborted:
+		return serin.CauseAbort
+	case r.release.Phase == serin.PhaseRollingBack:
+		return serin.CauseRollback
+	default:
+		return serin.CauseStep
+	}
+}
+
+// count takes in what the tap has counted and returns how long its open block waits.
+func (r *run) count(now time.Time) time.Duration {
+	blocks, wait := r.tap.Drain(now)
+	if len(blocks) == 0 {
+		return wait
+	}
+	r.counted = true
+	steps := slices.Clone(r.release.Steps)
+	for _, b := range blocks {
+		if err := r.evidence.Add(b.Weight, b.Block); err != nil {
+			r.c.Log.Error("block refused", "release", r.release.ID, "error", err)
+			continue
+		}
+		for i := len(steps) - 1; i >= 0; i-- {
+			if s := &steps[i]; s.Weight/100 == b.Weight {
+				s.Baseline.Requests += b.BaselineRequests
+				s.Baseline.Errors += b.BaselineErrors
+				s.Canary.Requests += b.CanaryRequests
+				s.Canary.Errors += b.CanaryErrors
+				break
+			}
+		}
+	}
+	r.release.Steps = steps
+	return wait
+}
+
+// save makes next durable, and then what this run goes on from and readers see.
+func (r *run) save(ctx context.Context, next serin.Release, now time.Time) error {
+	state, err := json.Marshal(r.evidence)
+	if err != nil {
+		return err
+	}
+	next.Evidence = state
+	if err := r.c.Store.SaveRelease(ctx, &next); err != nil {
+		return err
+	}
+	r.release, r.counted, r.savedAt = next, false, now
+	r.tap.Expect(next.Applied)
+	shown := next
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.shown = &shown
+	close(r.saved)
+	r.saved = make(chan struct{})
+	return nil
+}
+
+// flush saves what was counted before the server stops.
+func (r *run) flush() {
+	ctx, cancel := context.WithTimeout(context.Background(), retryMost)
+	defer cancel()
+	r.count(r.c.Now().Add(metrics.BlockAge))
+	if !r.counted {
+		return
+	}
+	if err := r.save(ctx, r.release, r.c.Now()); err != nil {
+		r.c.Log.ErrorContext(ctx, "cannot save release", "release", r.release.ID, "error", err)
+	}
+}
+
+// refused handles an alias that did not move. A refusal of the first steps, because a version is gone for
+// instance, will not go away: nothing has to be undone, so the release ends where it is. Everything else is
+// tried again.
+func (r *run) refused(ctx context.Context, err error, now time.Time) time.Duration {
+	kind, ok := errorKind(err)
+	if !ok || kind == serin.KindPrecondition || kind == serin.KindInternal || r.release.Phase != serin.PhaseRunning {
+		return r.failed(ctx, "move alias", err)
+	}
+	if err := r.save(ctx, conflict(r.release, "the alias cannot be moved: "+err.Error(), now), now); err != nil {
+		return r.failed(ctx, "save release", err)
+	}
+	return 0
+}
+
+// failed notes that an effect failed and returns when to try again. An alias that was changed meanwhile is
+// no failure: the next look decides what it means.
+func (r *run) failed(ctx context.Context, what string, err error) time.Duration {
+	if e, ok := errorKind(err); ok && e == serin.KindPrecondition {
+		return time.Millisecond
+	}
+	r.retry = min(max(2*r.retry, retryFirst), retryMost)
+	r.c.Log.ErrorContext(ctx, "release cannot go on yet", "release", r.release.ID, "what", what, "error", err, "retry_in", r.retry)
+	return r.retry
+}
+
+func (r *run) obey(ctx context.Context, q request) result {
+	now := r.c.Now().UTC()
+	next, err := command(r.release, q.command, q.actor, now)
+	if err != nil {
+		return result{err: err}
+	}
+	if err := r.save(ctx, next, now); err != nil {
+		return result{err: err}
+	}
+	return result{release: r.snapshot()}
+}
