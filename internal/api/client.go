@@ -1,0 +1,126 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"serin"
+)
+
+// Client calls Serin's own API. It is safe for concurrent use.
+type Client struct {
+	endpoint    string
+	region      string
+	credentials aws.Credentials
+	http        *http.Client
+	signer      *v4.Signer
+}
+
+// NewClient returns a client of the server at an endpoint such as http://127.0.0.1:4750.
+func NewClient(endpoint, region, accessKeyID, secretAccessKey string) *Client {
+	return &Client{
+		endpoint: strings.TrimSuffix(endpoint, "/"), region: region,
+		credentials: aws.Credentials{AccessKeyID: accessKeyID, SecretAccessKey: secretAccessKey},
+		http:        &http.Client{}, signer: v4.NewSigner(),
+	}
+}
+
+// maxAnswer bounds what the client reads of an answer.
+const maxAnswer = 64 << 20
+
+// Start begins a release.
+func (c *Client) Start(ctx context.Context, in StartRequest) (*ReleaseDocument, error) {
+	return call[ReleaseDocument](ctx, c, http.MethodPost, "releases", in)
+}
+
+// Release returns a release.
+func (c *Client) Release(ctx context.Context, id string) (*ReleaseDocument, error) {
+	return call[ReleaseDocument](ctx, c, http.MethodGet, "releases/"+url.PathEscape(id), nil)
+}
+
+// Wait returns a release as soon as its Saved is greater than saved or it has ended, or after some seconds
+// as it is.
+func (c *Client) Wait(ctx context.Context, id string, saved int64) (*ReleaseDocument, error) {
+	return call[ReleaseDocument](ctx, c, http.MethodGet, "releases/"+url.PathEscape(id)+"?after="+strconv.FormatInt(saved, 10), nil)
+}
+
+// Command asks an active release to promote, hold, resume or abort.
+func (c *Client) Command(ctx context.Context, id string, cmd serin.Command) (*ReleaseDocument, error) {
+	return call[ReleaseDocument](ctx, c, http.MethodPost, "releases/"+url.PathEscape(id)+"/"+string(cmd), nil)
+}
+
+// Rollback puts an older version back.
+func (c *Client) Rollback(ctx context.Context, in RollbackRequest) (*RollbackDocument, error) {
+	return call[RollbackDocument](ctx, c, http.MethodPost, "rollback", in)
+}
+
+// Functions lists the functions of the server.
+func (c *Client) Functions(ctx context.Context) ([]FunctionSummary, error) {
+	all, err := call[[]FunctionSummary](ctx, c, http.MethodGet, "functions", nil)
+	if err != nil {
+		return nil, err
+	}
+	return *all, nil
+}
+
+// Status returns a function at a glance.
+func (c *Client) Status(ctx context.Context, function string) (*StatusDocument, error) {
+	return call[StatusDocument](ctx, c, http.MethodGet, "functions/"+url.PathEscape(function), nil)
+}
+
+// History returns the newest moves and releases of an alias, or of all aliases if alias is "".
+func (c *Client) History(ctx context.Context, function, alias string, newest int) (*HistoryDocument, error) {
+	q := url.Values{"alias": {alias}, "newest": {strconv.Itoa(newest)}}
+	return call[HistoryDocument](ctx, c, http.MethodGet, "functions/"+url.PathEscape(function)+"/history?"+q.Encode(), nil)
+}
+
+func call[T any](ctx context.Context, c *Client, method, path string, in any) (*T, error) {
+	var body []byte
+	if in != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
+			return nil, fmt.Errorf("encode request: %w", err)
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.endpoint+Prefix+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("endpoint %s: %w", c.endpoint, err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	digest := sha256.Sum256(body)
+	if c.credentials.AccessKeyID != "" {
+		if err := c.signer.SignHTTP(ctx, c.credentials, req, hex.EncodeToString(digest[:]), Service, c.region, time.Now()); err != nil {
+			return nil, fmt.Errorf("sign request: %w", err)
+		}
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("read answer: %w", err)
+	}
+	if resp.StatusCode >= 300 {
+		return nil, remoteError(resp.StatusCode, answer)
+	}
+	out := new(T)
+	if err := json.Unmarshal(answer, out); err != nil {
+		return nil, fmt.Errorf("the answer of %s is not a Serin document: %w", c.endpoint, err)
+	}
+	return out, nil
+}

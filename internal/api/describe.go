@@ -1,0 +1,196 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"math"
+	"net/http"
+	"slices"
+	"time"
+
+	"serin"
+	"serin/internal/evidence"
+	"serin/internal/metrics"
+	"serin/internal/release"
+)
+
+// document describes a release and where a rollback would go.
+func (h *handler) document(ctx context.Context, r *serin.Release) ReleaseDocument {
+	d := h.summary(r)
+	d.RollbackTarget = h.rollbackTarget(ctx, r.Function, r.Alias)
+	return d
+}
+
+// summary describes a release.
+func (h *handler) summary(r *serin.Release) ReleaseDocument {
+	d := ReleaseDocument{
+		ReleaseID: r.ID, Target: "serin", Function: r.Function, Alias: r.Alias,
+		From: h.version(r.Function, r.Baseline), To: h.version(r.Function, r.Canary), Changed: []string{},
+		Steps: r.Steps, Verdict: r.Verdict, Outcome: r.Ending, Actor: r.Actor, Message: r.Message,
+		StartedAt: r.StartedAt, Phase: r.Phase, Step: r.Step, Policy: r.Policy, Blind: r.Blind, HeldBy: r.HeldBy, Saved: r.Version,
+	}
+	if d.Steps == nil {
+		d.Steps = []serin.Step{}
+	}
+	if r.Ending == serin.EndingConflict {
+		d.Outcome, d.Conflict = serin.EndingAborted, true
+	}
+	end := r.EndedAt
+	if end.IsZero() {
+		end = h.Now()
+	}
+	d.DurationSeconds = math.Round(end.Sub(r.StartedAt).Seconds()*1000) / 1000
+	d.Evidence, d.Reason = describeEvidence(r)
+	d.TrafficNow = percentages(r.Applied)
+	if _, a, err := h.Control.Alias(r.Function, r.Alias); err == nil {
+		d.TrafficNow = percentages(a.Routing)
+	}
+	return d
+}
+
+// betaShown is the error probability of missing a regression in the bounds that documents show.
+const betaShown = 0.01
+
+func describeEvidence(r *serin.Release) (Evidence, Reason) {
+	baseline, canary := r.Totals()
+	e := Evidence{EValue: 1, Alpha: r.Policy.Alpha, CanaryRequests: canary.Requests}
+	why := Reason{Signal: "errors", Text: r.Reason, Baseline: baseline.Rate(), Canary: canary.Rate(), HarmExcluded: 1}
+	if len(r.Evidence) == 0 {
+		return e, why
+	}
+	ev, err := evidence.New(evidence.Config{})
+	if err != nil || json.Unmarshal(r.Evidence, ev) != nil {
+		return e, why
+	}
+	e.EValue = min(ev.EValue(), math.MaxFloat64)
+	e.RatioMismatch = ev.SampleRatioMismatch()
+	why.HarmExcluded = ev.HarmExcluded(evidence.DefaultPromoteAlpha)
+	if d, ok := ev.Difference(); ok {
+		e.Low, e.High = &d.Low, &d.High
+	}
+	weight := r.Policy.Weight(r.Step)
+	if r.Verdict == serin.VerdictWorse && len(r.Steps) > 0 {
+		w := r.Steps[len(r.Steps)-1].Weight / 100
+		e.LowerBoundRequests = finite(evidence.Bound(baseline.Rate(), canary.Rate(), w, r.Policy.Alpha, betaShown))
+	}
+	if weight < 1 {
+		e.Tolerated = release.Tolerance(r)
+		e.NeededRequests = finite(evidence.NeededCanaryRequests(baseline.Rate(), weight, e.Tolerated, evidence.DefaultPromoteAlpha, betaShown))
+	}
+	return e, why
+}
+
+// finite replaces what JSON cannot say: a bound that no number of requests reaches is left out.
+func finite(v float64) float64 {
+	if math.IsInf(v, 0) || math.IsNaN(v) {
+		return 0
+	}
+	return v
+}
+
+// version refers to a version; a deleted one has no digest any more.
+func (h *handler) version(function string, n serin.VersionNumber) VersionRef {
+	ref := VersionRef{Version: n}
+	if f, ok := h.Control.Table.Function(function); ok {
+		if v, ok := f.Version(n); ok {
+			ref.CodeSHA256 = v.Code.SHA256
+		}
+	}
+	return ref
+}
+
+func (h *handler) rollbackTarget(ctx context.Context, function, alias string) *serin.VersionNumber {
+	n, err := h.Control.LastGood(ctx, function, alias)
+	if err != nil {
+		if !isNotFound(err) && ctx.Err() == nil {
+			h.Log.ErrorContext(ctx, "no rollback target", "function", function, "alias", alias, "error", err)
+		}
+		return nil
+	}
+	return &n
+}
+
+// percentages are the shares of a routing.
+func percentages(r serin.Routing) map[serin.VersionNumber]float64 {
+	shares := r.Weights()
+	for v, share := range shares {
+		shares[v] = math.Round(share*1e6) / 1e4
+	}
+	return shares
+}
+
+func (h *handler) status(r *http.Request) (any, error) {
+	f, ok := h.Control.Table.Function(r.PathValue("function"))
+	if !ok {
+		return nil, serin.Errorf(serin.KindNotFound, "Function not found: %s", h.Control.Place.FunctionARN(r.PathValue("function"), ""))
+	}
+	stats := h.Recorder.Function(f.Name)
+	d := StatusDocument{
+		Function: f.Name, ARN: f.ARN, Runtime: f.Latest.Config.Runtime, State: f.Latest.State, Reason: f.Latest.StateReason,
+		Aliases: []AliasStatus{}, CodeBytes: f.Latest.Code.Size,
+	}
+	for _, a := range f.Aliases {
+		d.Aliases = append(d.Aliases, h.aliasStatus(r.Context(), f, a, stats))
+	}
+	slices.SortFunc(d.Aliases, func(a, b AliasStatus) int { return cmp.Compare(a.Name, b.Name) })
+	d.Versions = append(d.Versions, versionStatus(f.Latest, stats))
+	for _, v := range slices.Backward(f.Versions) {
+		d.Versions = append(d.Versions, versionStatus(v, stats))
+		d.CodeBytes += v.Code.Size
+	}
+	return d, nil
+}
+
+func (h *handler) aliasStatus(ctx context.Context, f *serin.Function, a *serin.Alias, stats []metrics.Stats) AliasStatus {
+	s := AliasStatus{
+		Name: a.Name, RevisionID: a.RevisionID, Set: percentages(a.Routing), Observed: map[serin.VersionNumber]float64{},
+		RollbackTarget: h.rollbackTarget(ctx, f.Name, a.Name),
+	}
+	for _, st := range stats {
+		if st.Alias == a.Name {
+			s.Requests += st.SinceRouting
+		}
+	}
+	for _, st := range stats {
+		if st.Alias == a.Name && st.SinceRouting > 0 {
+			s.Observed[st.Version] = math.Round(1e6*float64(st.SinceRouting)/float64(s.Requests)) / 1e4
+		}
+	}
+	if moves, err := h.Control.History(ctx, f.Name, a.Name, 1); err == nil && len(moves) > 0 {
+		s.LastMove = &moves[0]
+	}
+	if active := h.Releases.Active(f.Name, a.Name); active != nil {
+		s.Release = new(h.document(ctx, active))
+	}
+	return s
+}
+
+func versionStatus(v *serin.Version, stats []metrics.Stats) VersionStatus {
+	s := VersionStatus{
+		Version: v.Number, Description: v.Config.Description, CodeSHA256: v.Code.SHA256, CodeBytes: v.Code.Size,
+		LastModified: v.LastModified, State: v.State, Metrics: []VersionMetrics{},
+	}
+	for _, st := range stats {
+		if st.Version != v.Number {
+			continue
+		}
+		m := VersionMetrics{
+			Alias: st.Alias, Requests: st.Requests, Errors: st.Errors(), ByKind: map[string]int{},
+			Throttles: st.Throttles, Duration: milliseconds(st.Duration), Init: milliseconds(st.Init),
+		}
+		for o, n := range st.Outcomes {
+			if n > 0 && serin.Outcome(o).Failed() {
+				m.ByKind[serin.Outcome(o).String()] = n
+			}
+		}
+		s.Metrics = append(s.Metrics, m)
+	}
+	slices.SortFunc(s.Metrics, func(a, b VersionMetrics) int { return cmp.Compare(a.Alias, b.Alias) })
+	return s
+}
+
+func milliseconds(d metrics.Durations) Milliseconds {
+	ms := func(d time.Duration) float64 { return math.Round(float64(d)/1e3) / 1e3 }
+	return Milliseconds{Count: d.Count, Mean: ms(d.Mean), P50: ms(d.P50), P95: ms(d.P95), P99: ms(d.P99), Max: ms(d.Max)}
+}

@@ -1,0 +1,184 @@
+// Package api is Serin's own HTTP interface, under /serin/v1/: what the AWS APIs have no words for, which
+// is releases, rollbacks, the alias history and what each version is doing. It holds the documents, the
+// handlers and the client that the command line uses. Requests are signed like those to AWS; errors have
+// the form of Lambda's.
+package api
+
+import (
+	"time"
+
+	"serin"
+)
+
+// Service is the service name in the credential scope of signed requests.
+const Service = "serin"
+
+// Prefix is the path under which the API lives.
+const Prefix = "/serin/v1/"
+
+// ReleaseDocument is a release for programs. Weights and shares are percentages, rates are fractions. Its
+// members are a contract: see the README.
+type ReleaseDocument struct {
+	ReleaseID string        `json:"releaseId"`
+	Target    string        `json:"target"`
+	Function  string        `json:"function"`
+	Alias     string        `json:"alias"`
+	From      VersionRef    `json:"from"`
+	To        VersionRef    `json:"to"`
+	Changed   []string      `json:"changed"`
+	Steps     []serin.Step  `json:"steps"`
+	Verdict   serin.Verdict `json:"verdict"`
+	Outcome   serin.Ending  `json:"outcome,omitempty"` // absent while the release runs
+	Reason    Reason        `json:"reason"`
+	Evidence  Evidence      `json:"evidence"`
+	// TrafficNow is the share of each version in percent.
+	TrafficNow      map[serin.VersionNumber]float64 `json:"trafficNow"`
+	RollbackTarget  *serin.VersionNumber            `json:"rollbackTarget,omitempty"`
+	Actor           string                          `json:"actor,omitempty"`
+	Message         string                          `json:"message,omitempty"`
+	StartedAt       time.Time                       `json:"startedAt"`
+	DurationSeconds float64                         `json:"durationSeconds"`
+
+	Phase  serin.Phase  `json:"phase"`
+	Step   int          `json:"step"` // index into policy.steps
+	Policy serin.Policy `json:"policy"`
+	Blind  bool         `json:"blind,omitempty"`
+	// HeldBy is who holds the release; empty if it is held because its evidence did not come in time.
+	HeldBy string `json:"heldBy,omitempty"`
+	// Conflict says that the release ended because somebody else changed the alias.
+	Conflict bool `json:"conflict,omitempty"`
+	// Saved grows with each saved state of the release; see Client.Wait.
+	Saved int64 `json:"saved"`
+}
+
+// VersionRef names a version and its code.
+type VersionRef struct {
+	Version    serin.VersionNumber `json:"version"`
+	CodeSHA256 string              `json:"codeSha256,omitempty"`
+}
+
+// Reason says why a release is where it is. Baseline and Canary are rates of the signal.
+type Reason struct {
+	Signal       string  `json:"signal"`
+	Text         string  `json:"text,omitempty"`
+	Baseline     float64 `json:"baseline"`
+	Canary       float64 `json:"canary"`
+	HarmExcluded float64 `json:"harmExcluded"` // an increase of the rate above this is excluded; 1 means nothing is
+}
+
+// Evidence is the state of the sequential test.
+type Evidence struct {
+	EValue             float64 `json:"eValue"`
+	Alpha              float64 `json:"alpha"`
+	CanaryRequests     int     `json:"canaryRequests"`
+	LowerBoundRequests float64 `json:"lowerBoundRequests,omitempty"` // no test could have told the difference in fewer
+	NeededRequests     float64 `json:"neededRequests,omitempty"`     // canary requests that the present step is expected to need
+	Tolerated          float64 `json:"tolerated,omitempty"`          // the harm that must be excluded to leave the present step
+	// Low and High bound the difference of the rates with 95 % confidence; for people, not what decides.
+	Low  *float64 `json:"low,omitempty"`
+	High *float64 `json:"high,omitempty"`
+	// RatioMismatch warns that the observed traffic does not follow the weights.
+	RatioMismatch bool `json:"ratioMismatch,omitempty"`
+}
+
+// StartRequest asks for a release.
+type StartRequest struct {
+	Function string              `json:"function"`
+	Alias    string              `json:"alias"`
+	Version  serin.VersionNumber `json:"version"`
+	Policy   serin.Policy        `json:"policy"`
+	Message  string              `json:"message,omitempty"`
+}
+
+// RollbackRequest asks for a rollback. Without a version it goes to the last good one.
+type RollbackRequest struct {
+	Function string               `json:"function"`
+	Alias    string               `json:"alias"`
+	Version  *serin.VersionNumber `json:"version,omitempty"`
+	Reason   string               `json:"reason,omitempty"`
+	DryRun   bool                 `json:"dryRun,omitempty"`
+}
+
+// RollbackDocument says what a rollback does, or has done.
+type RollbackDocument struct {
+	Function   string                          `json:"function"`
+	Alias      string                          `json:"alias"`
+	From       map[serin.VersionNumber]float64 `json:"from"` // percent
+	To         VersionRef                      `json:"to"`
+	ReleaseID  string                          `json:"releaseId,omitempty"` // the release that it aborts
+	RolledBack bool                            `json:"rolledBack"`
+}
+
+// StatusDocument is a function at a glance.
+type StatusDocument struct {
+	Function string          `json:"function"`
+	ARN      string          `json:"arn"`
+	Runtime  string          `json:"runtime"`
+	State    serin.State     `json:"state"`
+	Reason   string          `json:"stateReason,omitempty"`
+	Aliases  []AliasStatus   `json:"aliases"`
+	Versions []VersionStatus `json:"versions"` // $LATEST first, then newest first
+	// CodeBytes is the code storage that the function uses.
+	CodeBytes int64 `json:"codeBytes"`
+}
+
+// AliasStatus is where an alias's traffic goes.
+type AliasStatus struct {
+	Name       string                          `json:"name"`
+	RevisionID string                          `json:"revisionId"`
+	Set        map[serin.VersionNumber]float64 `json:"set"`      // percent
+	Observed   map[serin.VersionNumber]float64 `json:"observed"` // percent of the requests since the routing changed
+	Requests   int                             `json:"requests"` // since the routing changed
+	LastMove   *serin.Move                     `json:"lastMove,omitempty"`
+	// RollbackTarget is where serin rollback would go.
+	RollbackTarget *serin.VersionNumber `json:"rollbackTarget,omitempty"`
+	Release        *ReleaseDocument     `json:"release,omitempty"`
+}
+
+// VersionStatus is what one version is doing.
+type VersionStatus struct {
+	Version      serin.VersionNumber `json:"version"`
+	Description  string              `json:"description,omitempty"`
+	CodeSHA256   string              `json:"codeSha256"`
+	CodeBytes    int64               `json:"codeBytes"`
+	LastModified time.Time           `json:"lastModified"`
+	State        serin.State         `json:"state"`
+	Metrics      []VersionMetrics    `json:"metrics"` // by alias; "" stands for direct calls
+}
+
+// VersionMetrics counts what a version did since the server started. Times are milliseconds.
+type VersionMetrics struct {
+	Alias     string         `json:"alias"`
+	Requests  int            `json:"requests"`
+	Errors    int            `json:"errors"`
+	ByKind    map[string]int `json:"errorsByKind"`
+	Throttles int            `json:"throttles"`
+	Duration  Milliseconds   `json:"duration"`
+	Init      Milliseconds   `json:"init"`
+}
+
+// Milliseconds summarises durations.
+type Milliseconds struct {
+	Count int     `json:"count"`
+	Mean  float64 `json:"mean"`
+	P50   float64 `json:"p50"`
+	P95   float64 `json:"p95"`
+	P99   float64 `json:"p99"`
+	Max   float64 `json:"max"`
+}
+
+// FunctionSummary is one line of the list of functions.
+type FunctionSummary struct {
+	Function string                                     `json:"function"`
+	Runtime  string                                     `json:"runtime"`
+	Aliases  map[string]map[serin.VersionNumber]float64 `json:"aliases"` // percent
+	Versions int                                        `json:"versions"`
+}
+
+// HistoryDocument is the history of a function's aliases, newest first.
+type HistoryDocument struct {
+	Function string            `json:"function"`
+	Alias    string            `json:"alias,omitempty"`
+	Moves    []serin.Move      `json:"moves"`
+	Releases []ReleaseDocument `json:"releases"`
+}

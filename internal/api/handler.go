@@ -1,0 +1,209 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"serin"
+	"serin/internal/control"
+	"serin/internal/metrics"
+	"serin/internal/release"
+)
+
+// Config is what the handlers work with.
+type Config struct {
+	Control  *control.Control
+	Releases *release.Controller
+	Recorder *metrics.Recorder
+	Now      func() time.Time
+	// Stopping ends when the server begins to shut down: nobody is kept waiting then.
+	Stopping context.Context
+	Log      *slog.Logger
+}
+
+type handler struct{ Config }
+
+const (
+	maxRequest  = 1 << 20          // bytes of a request body
+	maxHistory  = 1000             // moves in one history document
+	maxReleases = 100              // releases in one history document
+	longPoll    = 20 * time.Second // how long Wait lets a client wait
+)
+
+// New returns the handler of everything below [Prefix]. The caller authenticates.
+func New(cfg Config) http.Handler {
+	h := &handler{cfg}
+	mux := http.NewServeMux()
+	for pattern, serve := range map[string]func(*http.Request) (any, error){
+		"POST releases":                    h.start,
+		"GET releases/{id}":                h.release,
+		"POST releases/{id}/{command}":     h.command,
+		"POST rollback":                    h.rollback,
+		"GET functions":                    h.functions,
+		"GET functions/{function}":         h.status,
+		"GET functions/{function}/history": h.history,
+	} {
+		var method, path string
+		_, _ = fmt.Sscan(pattern, &method, &path)
+		mux.HandleFunc(method+" "+Prefix+path, func(w http.ResponseWriter, r *http.Request) {
+			out, err := serve(r)
+			if err != nil {
+				h.fail(w, r, err)
+				return
+			}
+			write(w, http.StatusOK, out)
+		})
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		h.fail(w, r, serin.Errorf(serin.KindNotFound, "%s %s is not part of Serin's API.", r.Method, r.URL.Path))
+	})
+	return mux
+}
+
+func write(w http.ResponseWriter, status int, out any) {
+	body, err := json.Marshal(out)
+	if err != nil {
+		status, body = http.StatusInternalServerError, []byte(`{"message":"The server could not write its answer."}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the caller is gone
+}
+
+func read[T any](r *http.Request) (T, error) {
+	var in T
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxRequest+1))
+	if err != nil || len(body) > maxRequest {
+		return in, serin.Errorf(serin.KindTooLarge, "Request must be smaller than %d bytes", maxRequest)
+	}
+	if err := json.Unmarshal(body, &in); err != nil {
+		return in, serin.Errorf(serin.KindContent, "Could not parse request body into json: %s", err)
+	}
+	return in, nil
+}
+
+func (h *handler) start(r *http.Request) (any, error) {
+	in, err := read[StartRequest](r)
+	if err != nil {
+		return nil, err
+	}
+	started, err := h.Releases.Start(r.Context(), release.Request{
+		Function: in.Function, Alias: in.Alias, Version: in.Version, Policy: in.Policy, Message: in.Message,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return h.document(r.Context(), started), nil
+}
+
+func (h *handler) release(r *http.Request) (any, error) {
+	after := r.URL.Query().Get("after")
+	if after == "" {
+		got, err := h.Releases.Get(r.Context(), r.PathValue("id"))
+		if err != nil {
+			return nil, err
+		}
+		return h.document(r.Context(), got), nil
+	}
+	n, err := strconv.ParseInt(after, 10, 64)
+	if err != nil {
+		return nil, serin.Errorf(serin.KindInvalid, "after: %q is not a number", after)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), longPoll)
+	defer cancel()
+	defer context.AfterFunc(h.Stopping, cancel)()
+	got, err := h.Releases.Wait(ctx, r.PathValue("id"), n)
+	if err != nil {
+		return nil, err
+	}
+	return h.document(r.Context(), got), nil
+}
+
+func (h *handler) command(r *http.Request) (any, error) {
+	got, err := h.Releases.Command(r.Context(), r.PathValue("id"), serin.Command(r.PathValue("command")))
+	if err != nil {
+		return nil, err
+	}
+	return h.document(r.Context(), got), nil
+}
+
+func (h *handler) rollback(r *http.Request) (any, error) {
+	in, err := read[RollbackRequest](r)
+	if err != nil {
+		return nil, err
+	}
+	to := serin.Latest
+	if in.Version != nil {
+		if to = *in.Version; to == serin.Latest {
+			return nil, serin.Errorf(serin.KindInvalid, "A rollback goes to a published version, not to $LATEST.")
+		}
+	}
+	var plan release.Rollback
+	if in.DryRun {
+		plan, err = h.Releases.PlanRollback(r.Context(), in.Function, in.Alias, to)
+	} else {
+		plan, err = h.Releases.Rollback(r.Context(), in.Function, in.Alias, to, in.Reason)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return RollbackDocument{
+		Function: in.Function, Alias: in.Alias, From: percentages(plan.From),
+		To: h.version(in.Function, plan.To), ReleaseID: plan.Release, RolledBack: !in.DryRun,
+	}, nil
+}
+
+func (h *handler) functions(*http.Request) (any, error) {
+	all := []FunctionSummary{}
+	for f := range h.Control.Table.Functions() {
+		s := FunctionSummary{
+			Function: f.Name, Runtime: f.Latest.Config.Runtime, Versions: len(f.Versions),
+			Aliases: map[string]map[serin.VersionNumber]float64{},
+		}
+		for name, a := range f.Aliases {
+			s.Aliases[name] = percentages(a.Routing)
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+func (h *handler) history(r *http.Request) (any, error) {
+	name, alias := r.PathValue("function"), r.URL.Query().Get("alias")
+	newest := maxHistory
+	if n, err := strconv.Atoi(r.URL.Query().Get("newest")); err == nil && n > 0 {
+		newest = min(n, maxHistory)
+	}
+	moves, err := h.Control.History(r.Context(), name, alias, newest)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := h.Control.Table.Function(name); !ok && len(moves) == 0 {
+		return nil, serin.Errorf(serin.KindNotFound, "Function not found: %s", h.Control.Place.FunctionARN(name, ""))
+	}
+	releases, err := h.Releases.List(r.Context(), name, alias, min(newest, maxReleases))
+	if err != nil {
+		return nil, err
+	}
+	doc := HistoryDocument{Function: name, Alias: alias, Moves: []serin.Move{}, Releases: []ReleaseDocument{}}
+	for i := range moves {
+		doc.Moves = append(doc.Moves, moves[len(moves)-1-i])
+	}
+	for _, rel := range releases {
+		doc.Releases = append(doc.Releases, h.summary(rel))
+	}
+	return doc, nil
+}
+
+// isNotFound reports whether the error is the domain's for something that does not exist.
+func isNotFound(err error) bool {
+	e, ok := errors.AsType[*serin.Error](err)
+	return ok && e.Kind == serin.KindNotFound
+}
