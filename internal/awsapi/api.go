@@ -13,6 +13,9 @@ import (
 
 const headerRequestID = "X-Amzn-Requestid"
 
+// headerWarning carries what [serin.Warn] says; no AWS client minds it.
+const headerWarning = "X-Serin-Warning"
+
 // Config is what an [API] is made of. All of it is required.
 type Config struct {
 	// Auth decides who may call.
@@ -75,7 +78,9 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, proto protocol, c *c
 		return frontEndError("UnknownOperationException", http.StatusNotFound, "No operation has this method and path.")
 	}
 	c.body = body
-	return op.serve(w, r.WithContext(serin.WithActor(r.Context(), actor)), c)
+	ctx := serin.WithActor(r.Context(), actor)
+	ctx = serin.WithWarnings(ctx, func(text string) { w.Header().Add(headerWarning, text) })
+	return op.serve(w, r.WithContext(ctx), c)
 }
 
 // fail answers with an error and logs what the caller does not learn from it.

@@ -147,10 +147,10 @@ func TestCommandLineRefusals(t *testing.T) {
 	cli := newCommandLine(t, &fakeLambda{}, noInvoke)
 	cli.write(t, "code.zip", storedZip(t, 1000))
 	for args, want := range map[string]string{
-		"lambda get-policy --function-name f": "(NotImplementedException) when calling the GetPolicy operation: Serin does not have the operation GetPolicy of AWS Lambda.",
-		"sts get-caller-identity":             "(NotImplementedException) when calling the GetCallerIdentity operation: Serin does not have the operation GetCallerIdentity of the service sts.",
-		"cloudwatch list-metrics":             "(NotImplementedException) when calling the ListMetrics operation",
-		"deploy list-applications":            "(NotImplementedException) when calling the ListApplications operation: Serin does not have the operation ListApplications of the service CodeDeploy_20141006.",
+		"lambda list-capacity-providers": "(NotImplementedException) when calling the ListCapacityProviders operation: Serin does not have the operation ListCapacityProviders of AWS Lambda.",
+		"sts get-caller-identity":        "(NotImplementedException) when calling the GetCallerIdentity operation: Serin does not have the operation GetCallerIdentity of the service sts.",
+		"cloudwatch list-metrics":        "(NotImplementedException) when calling the ListMetrics operation",
+		"deploy list-applications":       "(NotImplementedException) when calling the ListApplications operation: Serin does not have the operation ListApplications of the service CodeDeploy_20141006.",
 	} {
 		if out, ok := cli.run(t, testSecret, strings.Fields(args)...); ok || !strings.Contains(out, want) {
 			t.Errorf("%s:\n%s", args, out)

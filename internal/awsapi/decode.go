@@ -91,9 +91,9 @@ func setterOf(typ reflect.Type) func(reflect.Value, []string) error {
 			v.SetString(values[0])
 			return nil
 		}
-	case typ.Kind() == reflect.Int32:
+	case typ.Kind() == reflect.Int32, typ.Kind() == reflect.Int64:
 		return func(v reflect.Value, values []string) error {
-			n, err := strconv.ParseInt(values[0], 10, 32)
+			n, err := strconv.ParseInt(values[0], 10, typ.Bits())
 			v.SetInt(n)
 			return err
 		}

@@ -19,11 +19,16 @@ import (
 // alwaysWritten lists members that AWS writes even if they are zero or empty, which an output's own
 // Serialize cannot tell from absent and leaves out. Clients that index the reply (boto3) rely on them.
 var alwaysWritten = map[smithy.ShapeID][]*smithy.Schema{
-	schemas.AccountUsage.ID():                   {schemas.AccountUsage_TotalCodeSize, schemas.AccountUsage_FunctionCount},
-	schemas.ListAliasesResponse.ID():            {schemas.ListAliasesResponse_Aliases},
-	schemas.ListFunctionsResponse.ID():          {schemas.ListFunctionsResponse_Functions},
-	schemas.ListTagsResponse.ID():               {schemas.ListTagsResponse_Tags},
-	schemas.ListVersionsByFunctionResponse.ID(): {schemas.ListVersionsByFunctionResponse_Versions},
+	schemas.AccountUsage.ID():                              {schemas.AccountUsage_TotalCodeSize, schemas.AccountUsage_FunctionCount},
+	schemas.ListAliasesResponse.ID():                       {schemas.ListAliasesResponse_Aliases},
+	schemas.ListFunctionEventInvokeConfigsResponse.ID():    {schemas.ListFunctionEventInvokeConfigsResponse_FunctionEventInvokeConfigs},
+	schemas.ListFunctionUrlConfigsResponse.ID():            {schemas.ListFunctionUrlConfigsResponse_FunctionUrlConfigs},
+	schemas.ListFunctionsResponse.ID():                     {schemas.ListFunctionsResponse_Functions},
+	schemas.ListLayerVersionsResponse.ID():                 {schemas.ListLayerVersionsResponse_LayerVersions},
+	schemas.ListLayersResponse.ID():                        {schemas.ListLayersResponse_Layers},
+	schemas.ListProvisionedConcurrencyConfigsResponse.ID(): {schemas.ListProvisionedConcurrencyConfigsResponse_ProvisionedConcurrencyConfigs},
+	schemas.ListTagsResponse.ID():                          {schemas.ListTagsResponse_Tags},
+	schemas.ListVersionsByFunctionResponse.ID():            {schemas.ListVersionsByFunctionResponse_Versions},
 }
 
 // encoder writes the output of one operation. The SDK has a serializer for requests only; an output is

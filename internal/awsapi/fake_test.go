@@ -191,6 +191,9 @@ func fill(v reflect.Value, n int) {
 		v.Set(reflect.New(v.Type().Elem()))
 		fill(v.Elem(), n)
 	case reflect.Struct:
+		if t, ok := reflect.TypeAssert[*time.Time](v.Addr()); ok {
+			*t = time.UnixMilli(int64(1_764_038_460_123 + n)).UTC()
+		}
 		for i := range v.NumField() {
 			if f := v.Type().Field(i); f.IsExported() && f.Name != "ResultMetadata" {
 				fill(v.Field(i), n+i)

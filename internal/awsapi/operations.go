@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/schemas"
@@ -34,12 +35,55 @@ type Lambda interface {
 	UntagResource(context.Context, *lambda.UntagResourceInput, ...func(*lambda.Options)) (*lambda.UntagResourceOutput, error)
 	ListTags(context.Context, *lambda.ListTagsInput, ...func(*lambda.Options)) (*lambda.ListTagsOutput, error)
 	GetAccountSettings(context.Context, *lambda.GetAccountSettingsInput, ...func(*lambda.Options)) (*lambda.GetAccountSettingsOutput, error)
+	AddPermission(context.Context, *lambda.AddPermissionInput, ...func(*lambda.Options)) (*lambda.AddPermissionOutput, error)
+	RemovePermission(context.Context, *lambda.RemovePermissionInput, ...func(*lambda.Options)) (*lambda.RemovePermissionOutput, error)
+	GetPolicy(context.Context, *lambda.GetPolicyInput, ...func(*lambda.Options)) (*lambda.GetPolicyOutput, error)
+	PutFunctionConcurrency(context.Context, *lambda.PutFunctionConcurrencyInput, ...func(*lambda.Options)) (*lambda.PutFunctionConcurrencyOutput, error)
+	GetFunctionConcurrency(context.Context, *lambda.GetFunctionConcurrencyInput, ...func(*lambda.Options)) (*lambda.GetFunctionConcurrencyOutput, error)
+	DeleteFunctionConcurrency(context.Context, *lambda.DeleteFunctionConcurrencyInput, ...func(*lambda.Options)) (*lambda.DeleteFunctionConcurrencyOutput, error)
+	PutProvisionedConcurrencyConfig(context.Context, *lambda.PutProvisionedConcurrencyConfigInput, ...func(*lambda.Options)) (*lambda.PutProvisionedConcurrencyConfigOutput, error)
+	GetProvisionedConcurrencyConfig(context.Context, *lambda.GetProvisionedConcurrencyConfigInput, ...func(*lambda.Options)) (*lambda.GetProvisionedConcurrencyConfigOutput, error)
+	DeleteProvisionedConcurrencyConfig(context.Context, *lambda.DeleteProvisionedConcurrencyConfigInput, ...func(*lambda.Options)) (*lambda.DeleteProvisionedConcurrencyConfigOutput, error)
+	ListProvisionedConcurrencyConfigs(context.Context, *lambda.ListProvisionedConcurrencyConfigsInput, ...func(*lambda.Options)) (*lambda.ListProvisionedConcurrencyConfigsOutput, error)
+	PutFunctionEventInvokeConfig(context.Context, *lambda.PutFunctionEventInvokeConfigInput, ...func(*lambda.Options)) (*lambda.PutFunctionEventInvokeConfigOutput, error)
+	UpdateFunctionEventInvokeConfig(context.Context, *lambda.UpdateFunctionEventInvokeConfigInput, ...func(*lambda.Options)) (*lambda.UpdateFunctionEventInvokeConfigOutput, error)
+	GetFunctionEventInvokeConfig(context.Context, *lambda.GetFunctionEventInvokeConfigInput, ...func(*lambda.Options)) (*lambda.GetFunctionEventInvokeConfigOutput, error)
+	DeleteFunctionEventInvokeConfig(context.Context, *lambda.DeleteFunctionEventInvokeConfigInput, ...func(*lambda.Options)) (*lambda.DeleteFunctionEventInvokeConfigOutput, error)
+	ListFunctionEventInvokeConfigs(context.Context, *lambda.ListFunctionEventInvokeConfigsInput, ...func(*lambda.Options)) (*lambda.ListFunctionEventInvokeConfigsOutput, error)
+	CreateFunctionUrlConfig(context.Context, *lambda.CreateFunctionUrlConfigInput, ...func(*lambda.Options)) (*lambda.CreateFunctionUrlConfigOutput, error)
+	UpdateFunctionUrlConfig(context.Context, *lambda.UpdateFunctionUrlConfigInput, ...func(*lambda.Options)) (*lambda.UpdateFunctionUrlConfigOutput, error)
+	GetFunctionUrlConfig(context.Context, *lambda.GetFunctionUrlConfigInput, ...func(*lambda.Options)) (*lambda.GetFunctionUrlConfigOutput, error)
+	DeleteFunctionUrlConfig(context.Context, *lambda.DeleteFunctionUrlConfigInput, ...func(*lambda.Options)) (*lambda.DeleteFunctionUrlConfigOutput, error)
+	ListFunctionUrlConfigs(context.Context, *lambda.ListFunctionUrlConfigsInput, ...func(*lambda.Options)) (*lambda.ListFunctionUrlConfigsOutput, error)
+	PutRuntimeManagementConfig(context.Context, *lambda.PutRuntimeManagementConfigInput, ...func(*lambda.Options)) (*lambda.PutRuntimeManagementConfigOutput, error)
+	GetRuntimeManagementConfig(context.Context, *lambda.GetRuntimeManagementConfigInput, ...func(*lambda.Options)) (*lambda.GetRuntimeManagementConfigOutput, error)
+	PutFunctionRecursionConfig(context.Context, *lambda.PutFunctionRecursionConfigInput, ...func(*lambda.Options)) (*lambda.PutFunctionRecursionConfigOutput, error)
+	GetFunctionRecursionConfig(context.Context, *lambda.GetFunctionRecursionConfigInput, ...func(*lambda.Options)) (*lambda.GetFunctionRecursionConfigOutput, error)
+	GetFunctionCodeSigningConfig(context.Context, *lambda.GetFunctionCodeSigningConfigInput, ...func(*lambda.Options)) (*lambda.GetFunctionCodeSigningConfigOutput, error)
+	PublishLayerVersion(context.Context, *lambda.PublishLayerVersionInput, ...func(*lambda.Options)) (*lambda.PublishLayerVersionOutput, error)
+	GetLayerVersion(context.Context, *lambda.GetLayerVersionInput, ...func(*lambda.Options)) (*lambda.GetLayerVersionOutput, error)
+	GetLayerVersionByArn(context.Context, *lambda.GetLayerVersionByArnInput, ...func(*lambda.Options)) (*lambda.GetLayerVersionByArnOutput, error)
+	ListLayers(context.Context, *lambda.ListLayersInput, ...func(*lambda.Options)) (*lambda.ListLayersOutput, error)
+	ListLayerVersions(context.Context, *lambda.ListLayerVersionsInput, ...func(*lambda.Options)) (*lambda.ListLayerVersionsOutput, error)
+	DeleteLayerVersion(context.Context, *lambda.DeleteLayerVersionInput, ...func(*lambda.Options)) (*lambda.DeleteLayerVersionOutput, error)
+	AddLayerVersionPermission(context.Context, *lambda.AddLayerVersionPermissionInput, ...func(*lambda.Options)) (*lambda.AddLayerVersionPermissionOutput, error)
+	RemoveLayerVersionPermission(context.Context, *lambda.RemoveLayerVersionPermissionInput, ...func(*lambda.Options)) (*lambda.RemoveLayerVersionPermissionOutput, error)
+	GetLayerVersionPolicy(context.Context, *lambda.GetLayerVersionPolicyInput, ...func(*lambda.Options)) (*lambda.GetLayerVersionPolicyOutput, error)
 }
 
 // lambdaOperations returns every operation of the Lambda model.
 func (a *API) lambdaOperations() []*operation {
+	operations := slices.Concat(a.functionOperations(), a.attachmentOperations(), a.layerOperations(), []*operation{a.invokeOperation()})
+	for _, schema := range refusedOperations {
+		operations = append(operations, notImplemented(schema))
+	}
+	return operations
+}
+
+// functionOperations are those on functions, versions and aliases.
+func (a *API) functionOperations() []*operation {
 	l := a.lambda
-	operations := []*operation{
+	return []*operation{
 		served(schemas.CreateFunction, schemas.CreateFunctionRequest, schemas.FunctionConfiguration, l.CreateFunction),
 		served(schemas.GetFunction, schemas.GetFunctionRequest, schemas.GetFunctionResponse, l.GetFunction),
 		served(schemas.GetFunctionConfiguration, schemas.GetFunctionConfigurationRequest, schemas.FunctionConfiguration, l.GetFunctionConfiguration),
@@ -59,40 +103,71 @@ func (a *API) lambdaOperations() []*operation {
 		served(schemas.UntagResource, schemas.UntagResourceRequest, nil, l.UntagResource),
 		served(schemas.ListTags, schemas.ListTagsRequest, schemas.ListTagsResponse, l.ListTags),
 		served(schemas.GetAccountSettings, schemas.GetAccountSettingsRequest, schemas.GetAccountSettingsResponse, l.GetAccountSettings),
-		a.invokeOperation(),
 	}
-	for _, schema := range refusedOperations {
-		operations = append(operations, notImplemented(schema))
+}
+
+// attachmentOperations are those on what belongs to a function, a version or an alias.
+func (a *API) attachmentOperations() []*operation {
+	l := a.lambda
+	return []*operation{
+		served(schemas.AddPermission, schemas.AddPermissionRequest, schemas.AddPermissionResponse, l.AddPermission),
+		served(schemas.RemovePermission, schemas.RemovePermissionRequest, nil, l.RemovePermission),
+		served(schemas.GetPolicy, schemas.GetPolicyRequest, schemas.GetPolicyResponse, l.GetPolicy),
+		served(schemas.PutFunctionConcurrency, schemas.PutFunctionConcurrencyRequest, schemas.Concurrency, l.PutFunctionConcurrency),
+		served(schemas.GetFunctionConcurrency, schemas.GetFunctionConcurrencyRequest, schemas.GetFunctionConcurrencyResponse, l.GetFunctionConcurrency),
+		served(schemas.DeleteFunctionConcurrency, schemas.DeleteFunctionConcurrencyRequest, nil, l.DeleteFunctionConcurrency),
+		served(schemas.PutProvisionedConcurrencyConfig, schemas.PutProvisionedConcurrencyConfigRequest, schemas.PutProvisionedConcurrencyConfigResponse, l.PutProvisionedConcurrencyConfig),
+		served(schemas.GetProvisionedConcurrencyConfig, schemas.GetProvisionedConcurrencyConfigRequest, schemas.GetProvisionedConcurrencyConfigResponse, l.GetProvisionedConcurrencyConfig),
+		served(schemas.DeleteProvisionedConcurrencyConfig, schemas.DeleteProvisionedConcurrencyConfigRequest, nil, l.DeleteProvisionedConcurrencyConfig),
+		served(schemas.ListProvisionedConcurrencyConfigs, schemas.ListProvisionedConcurrencyConfigsRequest, schemas.ListProvisionedConcurrencyConfigsResponse, l.ListProvisionedConcurrencyConfigs),
+		served(schemas.PutFunctionEventInvokeConfig, schemas.PutFunctionEventInvokeConfigRequest, schemas.FunctionEventInvokeConfig, l.PutFunctionEventInvokeConfig),
+		served(schemas.UpdateFunctionEventInvokeConfig, schemas.UpdateFunctionEventInvokeConfigRequest, schemas.FunctionEventInvokeConfig, l.UpdateFunctionEventInvokeConfig),
+		served(schemas.GetFunctionEventInvokeConfig, schemas.GetFunctionEventInvokeConfigRequest, schemas.FunctionEventInvokeConfig, l.GetFunctionEventInvokeConfig),
+		served(schemas.DeleteFunctionEventInvokeConfig, schemas.DeleteFunctionEventInvokeConfigRequest, nil, l.DeleteFunctionEventInvokeConfig),
+		served(schemas.ListFunctionEventInvokeConfigs, schemas.ListFunctionEventInvokeConfigsRequest, schemas.ListFunctionEventInvokeConfigsResponse, l.ListFunctionEventInvokeConfigs),
+		served(schemas.CreateFunctionUrlConfig, schemas.CreateFunctionUrlConfigRequest, schemas.CreateFunctionUrlConfigResponse, l.CreateFunctionUrlConfig),
+		served(schemas.UpdateFunctionUrlConfig, schemas.UpdateFunctionUrlConfigRequest, schemas.UpdateFunctionUrlConfigResponse, l.UpdateFunctionUrlConfig),
+		served(schemas.GetFunctionUrlConfig, schemas.GetFunctionUrlConfigRequest, schemas.GetFunctionUrlConfigResponse, l.GetFunctionUrlConfig),
+		served(schemas.DeleteFunctionUrlConfig, schemas.DeleteFunctionUrlConfigRequest, nil, l.DeleteFunctionUrlConfig),
+		served(schemas.ListFunctionUrlConfigs, schemas.ListFunctionUrlConfigsRequest, schemas.ListFunctionUrlConfigsResponse, l.ListFunctionUrlConfigs),
+		served(schemas.PutRuntimeManagementConfig, schemas.PutRuntimeManagementConfigRequest, schemas.PutRuntimeManagementConfigResponse, l.PutRuntimeManagementConfig),
+		served(schemas.GetRuntimeManagementConfig, schemas.GetRuntimeManagementConfigRequest, schemas.GetRuntimeManagementConfigResponse, l.GetRuntimeManagementConfig),
+		served(schemas.PutFunctionRecursionConfig, schemas.PutFunctionRecursionConfigRequest, schemas.PutFunctionRecursionConfigResponse, l.PutFunctionRecursionConfig),
+		served(schemas.GetFunctionRecursionConfig, schemas.GetFunctionRecursionConfigRequest, schemas.GetFunctionRecursionConfigResponse, l.GetFunctionRecursionConfig),
+		served(schemas.GetFunctionCodeSigningConfig, schemas.GetFunctionCodeSigningConfigRequest, schemas.GetFunctionCodeSigningConfigResponse, l.GetFunctionCodeSigningConfig),
 	}
-	return operations
+}
+
+func (a *API) layerOperations() []*operation {
+	l := a.lambda
+	return []*operation{
+		served(schemas.PublishLayerVersion, schemas.PublishLayerVersionRequest, schemas.PublishLayerVersionResponse, l.PublishLayerVersion),
+		served(schemas.GetLayerVersion, schemas.GetLayerVersionRequest, schemas.GetLayerVersionResponse, l.GetLayerVersion),
+		served(schemas.GetLayerVersionByArn, schemas.GetLayerVersionByArnRequest, schemas.GetLayerVersionResponse, l.GetLayerVersionByArn),
+		served(schemas.ListLayers, schemas.ListLayersRequest, schemas.ListLayersResponse, l.ListLayers),
+		served(schemas.ListLayerVersions, schemas.ListLayerVersionsRequest, schemas.ListLayerVersionsResponse, l.ListLayerVersions),
+		served(schemas.DeleteLayerVersion, schemas.DeleteLayerVersionRequest, nil, l.DeleteLayerVersion),
+		served(schemas.AddLayerVersionPermission, schemas.AddLayerVersionPermissionRequest, schemas.AddLayerVersionPermissionResponse, l.AddLayerVersionPermission),
+		served(schemas.RemoveLayerVersionPermission, schemas.RemoveLayerVersionPermissionRequest, nil, l.RemoveLayerVersionPermission),
+		served(schemas.GetLayerVersionPolicy, schemas.GetLayerVersionPolicyRequest, schemas.GetLayerVersionPolicyResponse, l.GetLayerVersionPolicy),
+	}
 }
 
 // refusedOperations are the operations of the Lambda model that Serin does not have.
 var refusedOperations = []*smithy.Schema{
-	schemas.AddLayerVersionPermission, schemas.AddPermission, schemas.CheckpointDurableExecution,
-	schemas.CreateCapacityProvider, schemas.CreateCodeSigningConfig, schemas.CreateEventSourceMapping,
-	schemas.CreateFunctionUrlConfig, schemas.DeleteCapacityProvider, schemas.DeleteCodeSigningConfig,
-	schemas.DeleteEventSourceMapping, schemas.DeleteFunctionCodeSigningConfig, schemas.DeleteFunctionConcurrency,
-	schemas.DeleteFunctionEventInvokeConfig, schemas.DeleteFunctionUrlConfig, schemas.DeleteLayerVersion,
-	schemas.DeleteProvisionedConcurrencyConfig, schemas.DeleteResourcePolicy, schemas.GetCapacityProvider,
-	schemas.GetCodeSigningConfig, schemas.GetDurableExecution, schemas.GetDurableExecutionHistory,
-	schemas.GetDurableExecutionState, schemas.GetEventSourceMapping, schemas.GetFunctionCodeSigningConfig,
-	schemas.GetFunctionConcurrency, schemas.GetFunctionEventInvokeConfig, schemas.GetFunctionRecursionConfig,
-	schemas.GetFunctionScalingConfig, schemas.GetFunctionUrlConfig, schemas.GetLayerVersion,
-	schemas.GetLayerVersionByArn, schemas.GetLayerVersionPolicy, schemas.GetPolicy,
-	schemas.GetProvisionedConcurrencyConfig, schemas.GetResourcePolicy, schemas.GetRuntimeManagementConfig,
-	schemas.InvokeAsync, schemas.InvokeWithResponseStream, schemas.ListCapacityProviders,
-	schemas.ListCodeSigningConfigs, schemas.ListDurableExecutionsByFunction, schemas.ListEventSourceMappings,
-	schemas.ListFunctionEventInvokeConfigs, schemas.ListFunctionUrlConfigs, schemas.ListFunctionVersionsByCapacityProvider,
-	schemas.ListFunctionsByCodeSigningConfig, schemas.ListLayerVersions, schemas.ListLayers,
-	schemas.ListProvisionedConcurrencyConfigs, schemas.PublishLayerVersion, schemas.PutFunctionCodeSigningConfig,
-	schemas.PutFunctionConcurrency, schemas.PutFunctionEventInvokeConfig, schemas.PutFunctionRecursionConfig,
-	schemas.PutFunctionScalingConfig, schemas.PutProvisionedConcurrencyConfig, schemas.PutResourcePolicy,
-	schemas.PutRuntimeManagementConfig, schemas.RemoveLayerVersionPermission, schemas.RemovePermission,
-	schemas.SendDurableExecutionCallbackFailure, schemas.SendDurableExecutionCallbackHeartbeat,
-	schemas.SendDurableExecutionCallbackSuccess, schemas.StopDurableExecution, schemas.UpdateCapacityProvider,
-	schemas.UpdateCodeSigningConfig, schemas.UpdateEventSourceMapping, schemas.UpdateFunctionEventInvokeConfig,
-	schemas.UpdateFunctionUrlConfig,
+	schemas.CheckpointDurableExecution, schemas.CreateCapacityProvider, schemas.CreateCodeSigningConfig,
+	schemas.CreateEventSourceMapping, schemas.DeleteCapacityProvider, schemas.DeleteCodeSigningConfig,
+	schemas.DeleteEventSourceMapping, schemas.DeleteFunctionCodeSigningConfig, schemas.DeleteResourcePolicy,
+	schemas.GetCapacityProvider, schemas.GetCodeSigningConfig, schemas.GetDurableExecution,
+	schemas.GetDurableExecutionHistory, schemas.GetDurableExecutionState, schemas.GetEventSourceMapping,
+	schemas.GetFunctionScalingConfig, schemas.GetResourcePolicy, schemas.InvokeAsync, schemas.InvokeWithResponseStream,
+	schemas.ListCapacityProviders, schemas.ListCodeSigningConfigs, schemas.ListDurableExecutionsByFunction,
+	schemas.ListEventSourceMappings, schemas.ListFunctionVersionsByCapacityProvider,
+	schemas.ListFunctionsByCodeSigningConfig, schemas.PutFunctionCodeSigningConfig, schemas.PutFunctionScalingConfig,
+	schemas.PutResourcePolicy, schemas.SendDurableExecutionCallbackFailure,
+	schemas.SendDurableExecutionCallbackHeartbeat, schemas.SendDurableExecutionCallbackSuccess,
+	schemas.StopDurableExecution, schemas.UpdateCapacityProvider, schemas.UpdateCodeSigningConfig,
+	schemas.UpdateEventSourceMapping,
 }
 
 // Sizes of request bodies, in bytes.

@@ -95,18 +95,20 @@ func refused(name string) bool {
 
 // Operations of one path that a constant in the query tells apart.
 func TestRoutingBySelector(t *testing.T) {
-	a := openAPI(&fakeLambda{}, noInvoke)
-	for target, want := range map[string]string{
-		"/2018-10-31/layers":                                                "ListLayers",
-		"/2018-10-31/layers?find=LayerVersion&Arn=x":                        "GetLayerVersionByArn",
-		"/2018-10-31/layers?find=Other":                                     "ListLayers",
-		"/2019-09-30/functions/f/provisioned-concurrency?List=ALL":          "ListProvisionedConcurrencyConfigs",
-		"/2019-09-30/functions/f/provisioned-concurrency?Qualifier=1":       "GetProvisionedConcurrencyConfig",
-		"/2019-09-30/functions/f/provisioned-concurrency/?Marker&List=ALL&": "ListProvisionedConcurrencyConfigs",
+	backend := &fakeLambda{}
+	a := openAPI(backend, noInvoke)
+	for target, want := range map[string]any{
+		"/2018-10-31/layers":                                                &lambda.ListLayersInput{},
+		"/2018-10-31/layers?find=LayerVersion&Arn=x":                        &lambda.GetLayerVersionByArnInput{},
+		"/2018-10-31/layers?find=Other":                                     &lambda.ListLayersInput{},
+		"/2019-09-30/functions/f/provisioned-concurrency?List=ALL":          &lambda.ListProvisionedConcurrencyConfigsInput{},
+		"/2019-09-30/functions/f/provisioned-concurrency?Qualifier=1":       &lambda.GetProvisionedConcurrencyConfigInput{},
+		"/2019-09-30/functions/f/provisioned-concurrency/?Marker&List=ALL&": &lambda.ListProvisionedConcurrencyConfigsInput{},
 	} {
+		backend.answers(nil, nil)
 		w := do(a, httptest.NewRequest(http.MethodGet, target, nil))
-		if !strings.Contains(w.Body.String(), "operation "+want+" of") {
-			t.Errorf("GET %s: %s, want %s", target, w.Body, want)
+		if in, _ := backend.seen(); reflect.TypeOf(in) != reflect.TypeOf(want) {
+			t.Errorf("GET %s: %s reached the backend as %T, want %T", target, w.Body, in, want)
 		}
 	}
 }
@@ -188,6 +190,40 @@ func exercises() []exercise {
 		exerciseOf("UntagResource", (*lambda.Client).UntagResource),
 		exerciseOf("ListTags", (*lambda.Client).ListTags),
 		exerciseOf("GetAccountSettings", (*lambda.Client).GetAccountSettings),
+		exerciseOf("AddPermission", (*lambda.Client).AddPermission),
+		exerciseOf("RemovePermission", (*lambda.Client).RemovePermission),
+		exerciseOf("GetPolicy", (*lambda.Client).GetPolicy),
+		exerciseOf("PutFunctionConcurrency", (*lambda.Client).PutFunctionConcurrency),
+		exerciseOf("GetFunctionConcurrency", (*lambda.Client).GetFunctionConcurrency),
+		exerciseOf("DeleteFunctionConcurrency", (*lambda.Client).DeleteFunctionConcurrency),
+		exerciseOf("PutProvisionedConcurrencyConfig", (*lambda.Client).PutProvisionedConcurrencyConfig),
+		exerciseOf("GetProvisionedConcurrencyConfig", (*lambda.Client).GetProvisionedConcurrencyConfig),
+		exerciseOf("DeleteProvisionedConcurrencyConfig", (*lambda.Client).DeleteProvisionedConcurrencyConfig),
+		exerciseOf("ListProvisionedConcurrencyConfigs", (*lambda.Client).ListProvisionedConcurrencyConfigs),
+		exerciseOf("PutFunctionEventInvokeConfig", (*lambda.Client).PutFunctionEventInvokeConfig),
+		exerciseOf("UpdateFunctionEventInvokeConfig", (*lambda.Client).UpdateFunctionEventInvokeConfig),
+		exerciseOf("GetFunctionEventInvokeConfig", (*lambda.Client).GetFunctionEventInvokeConfig),
+		exerciseOf("DeleteFunctionEventInvokeConfig", (*lambda.Client).DeleteFunctionEventInvokeConfig),
+		exerciseOf("ListFunctionEventInvokeConfigs", (*lambda.Client).ListFunctionEventInvokeConfigs),
+		exerciseOf("CreateFunctionUrlConfig", (*lambda.Client).CreateFunctionUrlConfig),
+		exerciseOf("UpdateFunctionUrlConfig", (*lambda.Client).UpdateFunctionUrlConfig),
+		exerciseOf("GetFunctionUrlConfig", (*lambda.Client).GetFunctionUrlConfig),
+		exerciseOf("DeleteFunctionUrlConfig", (*lambda.Client).DeleteFunctionUrlConfig),
+		exerciseOf("ListFunctionUrlConfigs", (*lambda.Client).ListFunctionUrlConfigs),
+		exerciseOf("PutRuntimeManagementConfig", (*lambda.Client).PutRuntimeManagementConfig),
+		exerciseOf("GetRuntimeManagementConfig", (*lambda.Client).GetRuntimeManagementConfig),
+		exerciseOf("PutFunctionRecursionConfig", (*lambda.Client).PutFunctionRecursionConfig),
+		exerciseOf("GetFunctionRecursionConfig", (*lambda.Client).GetFunctionRecursionConfig),
+		exerciseOf("GetFunctionCodeSigningConfig", (*lambda.Client).GetFunctionCodeSigningConfig),
+		exerciseOf("PublishLayerVersion", (*lambda.Client).PublishLayerVersion),
+		exerciseOf("GetLayerVersion", (*lambda.Client).GetLayerVersion),
+		exerciseOf("GetLayerVersionByArn", (*lambda.Client).GetLayerVersionByArn),
+		exerciseOf("ListLayers", (*lambda.Client).ListLayers),
+		exerciseOf("ListLayerVersions", (*lambda.Client).ListLayerVersions),
+		exerciseOf("DeleteLayerVersion", (*lambda.Client).DeleteLayerVersion),
+		exerciseOf("AddLayerVersionPermission", (*lambda.Client).AddLayerVersionPermission),
+		exerciseOf("RemoveLayerVersionPermission", (*lambda.Client).RemoveLayerVersionPermission),
+		exerciseOf("GetLayerVersionPolicy", (*lambda.Client).GetLayerVersionPolicy),
 	}
 }
 
@@ -219,6 +255,14 @@ func TestWireFormOfOutputs(t *testing.T) {
 		{"GET /2015-03-31/functions/f/versions", &lambda.ListVersionsByFunctionOutput{}, 200, `{"Versions":[]}`},
 		{"GET /2015-03-31/functions/f/aliases", &lambda.ListAliasesOutput{}, 200, `{"Aliases":[]}`},
 		{"GET /2017-03-31/tags/arn%3Aaws", &lambda.ListTagsOutput{}, 200, `{"Tags":{}}`},
+		{"GET /2018-10-31/layers", &lambda.ListLayersOutput{}, 200, `{"Layers":[]}`},
+		{"GET /2018-10-31/layers/l/versions", &lambda.ListLayerVersionsOutput{}, 200, `{"LayerVersions":[]}`},
+		{"GET /2019-09-30/functions/f/provisioned-concurrency?List=ALL", &lambda.ListProvisionedConcurrencyConfigsOutput{}, 200, `{"ProvisionedConcurrencyConfigs":[]}`},
+		{"GET /2019-09-25/functions/f/event-invoke-config/list", &lambda.ListFunctionEventInvokeConfigsOutput{}, 200, `{"FunctionEventInvokeConfigs":[]}`},
+		{"GET /2021-10-31/functions/f/urls", &lambda.ListFunctionUrlConfigsOutput{}, 200, `{"FunctionUrlConfigs":[]}`},
+		{"GET /2020-06-30/functions/f/code-signing-config", &lambda.GetFunctionCodeSigningConfigOutput{}, 200, `{}`},
+		{"GET /2019-09-30/functions/f/concurrency", &lambda.GetFunctionConcurrencyOutput{}, 200, `{}`},
+		{"DELETE /2017-10-31/functions/f/concurrency", &lambda.DeleteFunctionConcurrencyOutput{}, 204, ""},
 		{"DELETE /2015-03-31/functions/f", &lambda.DeleteFunctionOutput{}, 204, ""},
 		{"DELETE /2015-03-31/functions/f", &lambda.DeleteFunctionOutput{StatusCode: 202}, 202, "{}"},
 		{"DELETE /2015-03-31/functions/f/aliases/live", &lambda.DeleteAliasOutput{}, 204, ""},
@@ -302,6 +346,7 @@ func TestMalformedQuery(t *testing.T) {
 		"/2015-03-31/functions?MaxItems=many":        `{"message":"1 validation error detected: Value 'many' at 'maxItems' failed to satisfy constraint: Member must be an integer"}`,
 		"/2015-03-31/functions?MaxItems=":            `{"message":"1 validation error detected: Value '' at 'maxItems' failed to satisfy constraint: Member must be an integer"}`,
 		"/2015-03-31/functions?MaxItems=99999999999": `{"message":"1 validation error detected: Value '99999999999' at 'maxItems' failed to satisfy constraint: Member must be an integer"}`,
+		"/2018-10-31/layers/l/versions/one":          `{"message":"1 validation error detected: Value 'one' at 'versionNumber' failed to satisfy constraint: Member must be an integer"}`,
 		"/2015-03-31/functions?Marker=%zz":           `{"message":"The query string of the request is malformed."}`,
 		"/2015-03-31/functions?a;b":                  `{"message":"The query string of the request is malformed."}`,
 	} {
