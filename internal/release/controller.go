@@ -61,10 +61,7 @@ func New(cfg Config) *Controller { return &Controller{Config: cfg, runs: map[str
 // all of them have been saved.
 func (c *Controller) Run(ctx context.Context) error {
 	active, err := c.Store.ActiveReleases(ctx)
-	if ctx.Err() != nil {
-		return nil
-	}
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("read active releases: %w", err)
 	}
 	c.mu.Lock()
