@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"serin"
+	"serin/internal/api"
+)
+
+func (a *app) historyCommand() *cobra.Command {
+	var p place
+	var s subject
+	var newest int
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "history",
+		Short:   "Show the releases of an alias and every move of its traffic",
+		Example: "  serin history --function hello --json",
+		Args:    arguments(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if newest < 1 {
+				return usagef("newest: %d is not at least 1", newest)
+			}
+			if err := s.required(); err != nil {
+				return err
+			}
+			conn, err := a.connect(p)
+			if err != nil {
+				return err
+			}
+			d, err := conn.api.History(cmd.Context(), s.function, s.alias, newest)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return a.printDocument(d)
+			}
+			return a.printLines(historyLines(d))
+		},
+	}
+	p.flags(cmd)
+	s.flags(cmd)
+	cmd.Flags().IntVarP(&newest, "newest", "n", 20, "how many")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a document")
+	return cmd
+}
+
+func historyLines(d *api.HistoryDocument) []string {
+	var lines []string
+	if len(d.Releases) > 0 {
+		rows := make([][]string, len(d.Releases))
+		for i := range d.Releases {
+			rows[i] = releaseRow(&d.Releases[i])
+		}
+		lines = append(lines, table([]string{"RELEASE", "STARTED", "FROM", "TO", "OUTCOME", "VERDICT", ">TOOK", ">CANARY", ">ERRORS", "WHY"}, rows)...)
+		lines = append(lines, "")
+	}
+	if len(d.Moves) == 0 {
+		return append(lines, "no moves")
+	}
+	rows := make([][]string, len(d.Moves))
+	for i, m := range d.Moves {
+		rows[i] = []string{clock(m.At), m.Alias, routingText(m.From), routingText(m.To), string(m.Cause), clean(m.Actor), clean(m.Reason)}
+	}
+	return append(lines, table([]string{"MOVED", "ALIAS", "FROM", "TO", "CAUSE", "BY", "WHY"}, rows)...)
+}
+
+func releaseRow(d *api.ReleaseDocument) []string {
+	_, canary := totals(d)
+	from, how := versionText(d.From.Version), string(d.Outcome)
+	if d.From.Version == serin.Latest {
+		from = "-"
+	}
+	switch {
+	case d.Conflict:
+		how = "conflict"
+	case d.Phase != serin.PhaseEnded:
+		how = string(d.Phase)
+	}
+	errors := "-"
+	if canary.Requests > 0 {
+		errors = rate(canary.Rate())
+	}
+	id, _, _ := strings.Cut(d.ReleaseID, "-")
+	return []string{
+		id, clock(d.StartedAt), from, versionText(d.To.Version), how, string(d.Verdict),
+		seconds(d.DurationSeconds), count(canary.Requests), errors, clean(d.Reason.Text),
+	}
+}
+
+func routingText(r *serin.Routing) string {
+	if r == nil {
+		return "-"
+	}
+	if !r.Weighted() {
+		return versionText(r.Version)
+	}
+	return fmt.Sprintf("%s, %s %s %%", versionText(r.Version), versionText(r.Additional), number(100*r.Weight))
+}
+
+// printLines writes data for people to standard output.
+func (a *app) printLines(lines []string) error {
+	_, err := fmt.Fprintln(a.Stdout, strings.Join(lines, "\n"))
+	return err
+}

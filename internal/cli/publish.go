@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"serin"
+	"serin/internal/api"
+)
+
+// publisher brings a package and a configuration to the server and publishes them as a version.
+type publisher struct {
+	lambda   *lambda.Client
+	function string
+	account  string
+}
+
+// comparison is what shipping a package would change.
+type comparison struct {
+	exists  bool // the function
+	latest  snapshot
+	want    snapshot
+	newest  serin.VersionNumber // newest published version, serin.Latest for none
+	changed []string            // against the newest version
+}
+
+// publishes reports whether there is something to publish.
+func (c *comparison) publishes() bool { return c.newest == serin.Latest || len(c.changed) > 0 }
+
+// compare says what is different between the server and a package with a configuration.
+func (p *publisher) compare(ctx context.Context, status *api.StatusDocument, w wanted, zip []byte) (*comparison, error) {
+	digest := base64SHA256(zip)
+	if status == nil {
+		if _, err := createInput(p.function, p.account, w, zip); err != nil {
+			return nil, err
+		}
+		return &comparison{changed: []string{"new function", "code " + shortSHA(digest)}}, nil
+	}
+	latest, err := p.configuration(ctx, serin.Latest)
+	if err != nil {
+		return nil, err
+	}
+	c := &comparison{exists: true, latest: snapshotOf(latest), newest: newestVersion(status)}
+	c.want = c.latest.with(w)
+	c.want.code = digest
+	if c.newest == serin.Latest {
+		c.changed = []string{"first version", "code " + shortSHA(digest)}
+		return c, nil
+	}
+	newest, err := p.configuration(ctx, c.newest)
+	if err != nil {
+		return nil, err
+	}
+	c.changed = snapshotOf(newest).changes(c.want)
+	return c, nil
+}
+
+func newestVersion(status *api.StatusDocument) serin.VersionNumber {
+	newest := serin.Latest
+	for _, v := range status.Versions {
+		newest = max(newest, v.Version)
+	}
+	return newest
+}
+
+func base64SHA256(b []byte) string {
+	digest := sha256.Sum256(b)
+	return base64.StdEncoding.EncodeToString(digest[:])
+}
+
+// configuration returns the configuration of a version.
+func (p *publisher) configuration(ctx context.Context, v serin.VersionNumber) (*types.FunctionConfiguration, error) {
+	out, err := p.lambda.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: &p.function, Qualifier: new(v.String())})
+	if err != nil {
+		return nil, remote(err)
+	}
+	return out.Configuration, nil
+}
+
+// publish carries out a comparison and returns the version to ship. It calls only the updates that change
+// something: on AWS even an update to the same content makes the next publication a new version.
+func (p *publisher) publish(ctx context.Context, c *comparison, w wanted, zip []byte, description string) (api.VersionRef, error) {
+	if err := p.update(ctx, c, w, zip); err != nil {
+		return api.VersionRef{}, err
+	}
+	if !c.publishes() {
+		return api.VersionRef{Version: c.newest, CodeSHA256: c.want.code}, nil
+	}
+	in := &lambda.PublishVersionInput{FunctionName: &p.function, CodeSha256: new(base64SHA256(zip))}
+	if description != "" {
+		in.Description = &description
+	}
+	out, err := p.lambda.PublishVersion(ctx, in)
+	if err != nil {
+		return api.VersionRef{}, remote(err)
+	}
+	n, ok := serin.ParseVersion(deref(out.Version))
+	if !ok {
+		return api.VersionRef{}, fmt.Errorf("the server published version %q, which is no number", deref(out.Version))
+	}
+	return api.VersionRef{Version: n, CodeSHA256: deref(out.CodeSha256)}, nil
+}
+
+func (p *publisher) update(ctx context.Context, c *comparison, w wanted, zip []byte) error {
+	if !c.exists {
+		in, err := createInput(p.function, p.account, w, zip)
+		if err != nil {
+			return err
+		}
+		if _, err := p.lambda.CreateFunction(ctx, in); err != nil {
+			return remote(err)
+		}
+		return p.settled(ctx)
+	}
+	if c.latest.code != c.want.code {
+		_, err := p.lambda.UpdateFunctionCode(ctx, &lambda.UpdateFunctionCodeInput{FunctionName: &p.function, ZipFile: zip})
+		if err != nil {
+			return remote(err)
+		}
+		if err := p.settled(ctx); err != nil {
+			return err
+		}
+	}
+	same := c.want
+	same.code = c.latest.code
+	if len(c.latest.changes(same)) > 0 {
+		if _, err := p.lambda.UpdateFunctionConfiguration(ctx, updateInput(p.function, c.latest, c.want)); err != nil {
+			return remote(err)
+		}
+	}
+	return p.settled(ctx)
+}
+
+// settleWithin is how long a function may take to become active after a change.
+const settleWithin = 5 * time.Minute
+
+// settled waits until $LATEST is neither being created nor updated.
+func (p *publisher) settled(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, settleWithin,
+		fmt.Errorf("function %s is still changing after %s", p.function, settleWithin))
+	defer cancel()
+	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
+		c, err := p.configuration(ctx, serin.Latest)
+		switch {
+		case err != nil:
+			return err
+		case c.State == types.StateFailed:
+			return exitf(exitPreflight, "function %s cannot run: %s", p.function, clean(deref(c.StateReason)))
+		case c.LastUpdateStatus == types.LastUpdateStatusFailed:
+			return exitf(exitPreflight, "the update of function %s failed: %s", p.function, clean(deref(c.LastUpdateStatusReason)))
+		case c.State != types.StatePending && c.LastUpdateStatus != types.LastUpdateStatusInProgress:
+			return nil
+		}
+		if pause(ctx, wait); ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+}

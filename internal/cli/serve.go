@@ -1,0 +1,51 @@
+package cli
+
+import (
+	"cmp"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"serin/internal/server"
+)
+
+func (a *app) serveCommand() *cobra.Command {
+	var cfg server.Config
+	var verbose, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run a Lambda-compatible server",
+		Long: `Serve runs functions on this machine and answers the Lambda API until it is interrupted (Ctrl-C, SIGTERM).
+It then finishes running invocations for up to 30 seconds, and leaves no process behind.`,
+		Example: "  serin serve --listen 127.0.0.1:0 --data /tmp/serin --ready-file ready.json",
+		Args:    arguments(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg.Data = cmp.Or(cfg.Data, server.DefaultData(a.Getenv))
+			level := slog.LevelInfo
+			if verbose {
+				level = slog.LevelDebug
+			}
+			options := &slog.HandlerOptions{Level: level}
+			cfg.Log = slog.New(slog.NewTextHandler(a.Stderr, options))
+			if asJSON {
+				cfg.Log = slog.New(slog.NewJSONHandler(a.Stderr, options))
+			}
+			if err := server.Run(cmd.Context(), cfg, nil); err != nil {
+				return &exitError{code: exitCode(err), err: err} // also after an interruption, which alone is no error
+			}
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&cfg.Listen, "listen", "127.0.0.1:4750", "address; port 0 picks a free port")
+	f.StringVar(&cfg.Data, "data", "", "data directory (default $XDG_DATA_HOME/serin or ~/.local/share/serin)")
+	f.StringVar(&cfg.Database, "database", "", "postgres:// URL of a shared store (default SQLite in the data directory)")
+	f.BoolVar(&cfg.AllowUnsafeCommit, "allow-unsafe-commit", false, "accept a database that acknowledges before it has synced")
+	f.StringVar(&cfg.Region, "region", defaultRegion, "region that ARNs carry")
+	f.StringVar(&cfg.Account, "account", defaultAccount, "account that ARNs carry")
+	f.StringVar(&cfg.ReadyFile, "ready-file", "", "write the endpoint and the credentials to `FILE` once requests are served")
+	f.StringVar(&cfg.Auth, "auth", server.AuthSigV4, "sigv4, or none on a loopback address")
+	f.BoolVarP(&verbose, "verbose", "v", false, "log more")
+	f.BoolVar(&asJSON, "log-json", false, "log as JSON")
+	return cmd
+}

@@ -1,0 +1,135 @@
+package cli
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"serin"
+)
+
+// shipOptions are the flags of ship.
+type shipOptions struct {
+	place
+	subject
+	config  wanted
+	env     []string
+	build   string
+	pkg     string
+	version serin.VersionNumber
+	policy  serin.Policy
+	smoke   string
+	traffic string
+	rate    float64
+	message string
+
+	dryRun, detach, json, events, yes bool
+}
+
+const shipHelp = `Ship publishes what changed, moves the alias to it step by step while it compares the two versions
+request by request, and promotes it or puts the old version back. It returns when that is decided.
+
+Settings come from flags, then from serin.yaml in DIR. An env map there replaces the variables of the
+function; --env adds to them.
+
+Exit codes: 0 promoted, or nothing to do; 10 rolled back, the new version was worse; 11 not enough
+evidence: held, or rolled back by policy; 12 aborted; 13 another release is active, or somebody else
+changed the alias; 14 the smoke test or a check before it failed, no traffic moved; 20 the rollback
+failed, act now; 2 usage; 3 not found; 4 credentials; 1 anything else.
+
+An interruption (Ctrl-C, SIGTERM) aborts the release and waits until the traffic is back; on a terminal
+Ctrl-C asks first.`
+
+func (a *app) shipCommand() *cobra.Command {
+	opt := shipOptions{policy: serin.DefaultPolicy()}
+	cmd := &cobra.Command{
+		Use:     "ship [DIR|ZIP|BINARY]",
+		Short:   "Release a new version, judged against the one that is there",
+		Long:    shipHelp,
+		Example: "  serin ship --steps 10,50,100 --traffic demo -m \"warmer greeting\"",
+		Args:    arguments(1),
+	}
+	opt.flags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		src, err := sourceOf(args)
+		if err != nil {
+			return err
+		}
+		if err := opt.complete(cmd, src.dir); err != nil {
+			return err
+		}
+		return a.ship(cmd.Context(), &opt, src)
+	}
+	return cmd
+}
+
+func (o *shipOptions) flags(cmd *cobra.Command) {
+	o.place.flags(cmd)
+	o.subject.flags(cmd)
+	f := cmd.Flags()
+	f.StringVar(&o.config.runtime, "runtime", "", "runtime, like python3.13, nodejs22.x or provided.al2023")
+	f.StringVar(&o.config.handler, "handler", "", "handler, like index.handler")
+	f.StringVar(&o.config.role, "role", "", "ARN of the execution role")
+	f.Int32Var(&o.config.memory, "memory", 0, "memory in MB")
+	f.Int32Var(&o.config.timeout, "timeout", 0, "time limit in seconds")
+	f.StringArrayVar(&o.env, "env", nil, "environment variable `KEY=VALUE`; may be repeated")
+	f.StringVar(&o.build, "build", "", "shell command that builds the package, run in DIR")
+	f.StringVar(&o.pkg, "package", "", "what to package, relative to DIR (default all of DIR)")
+	f.Var((*versionValue)(&o.version), "version", "ship this version, which exists, and package nothing")
+	f.Var((*stepsValue)(&o.policy.Steps), "steps", "shares of the traffic in percent")
+	f.Var((*durationValue)(&o.policy.Bake), "bake", "least time of each step")
+	f.Var((*durationValue)(&o.policy.MaxWait), "max-wait", "longest time to wait for evidence")
+	f.Var((*blindValue)(&o.policy.OnBlind), "on-blind", "what to do then")
+	f.Float64Var(&o.policy.Alpha, "alpha", o.policy.Alpha, "bound on the probability of rolling back a version that is no worse")
+	f.Float64Var(&o.policy.MaxHarm, "max-harm", o.policy.MaxHarm, "increase of the error rate to exclude before everything moves")
+	f.StringVar(&o.smoke, "smoke", "", "shell command that checks the version ($SERIN_VERSION_ARN) before it gets traffic")
+	f.StringVar(&o.traffic, "traffic", "", "send traffic meanwhile: demo, or a `FILE` with a JSON event per line")
+	f.Float64Var(&o.rate, "rate", defaultRate, "requests per second of --traffic")
+	f.StringVarP(&o.message, "message", "m", "", "what this version is about")
+	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be done, and do nothing")
+	f.BoolVar(&o.detach, "detach", false, "return when the release has begun")
+	f.BoolVar(&o.json, "json", false, "print the final document")
+	f.BoolVar(&o.events, "events", false, "print events as they happen, one JSON document per line")
+	f.BoolVarP(&o.yes, "yes", "y", false, "ask nothing")
+}
+
+// complete adds the settings of serin.yaml and checks everything that can be checked without a server.
+func (o *shipOptions) complete(cmd *cobra.Command, dir string) error {
+	settings, err := readProject(dir)
+	if err != nil {
+		return err
+	}
+	trafficFlag := cmd.Flags().Changed("traffic")
+	if err := applyProject(cmd.Flags(), settings); err != nil {
+		return err
+	}
+	if o.function == "" {
+		return usagef("which function? Say --function NAME, or write it into %s", filepath.Join(dir, projectFile))
+	}
+	if o.alias == "" {
+		o.alias = defaultAlias
+	}
+	if o.traffic != "" && o.traffic != demoTraffic && !trafficFlag && !filepath.IsAbs(o.traffic) {
+		o.traffic = filepath.Join(dir, o.traffic) // as serin.yaml says it
+	}
+	stated, inProject := find(settings, "env")
+	if inProject || len(o.env) > 0 {
+		o.config.env, o.config.envAdds = map[string]string{}, !inProject
+		for _, variable := range slices.Concat(stated.values, o.env) {
+			name, value, ok := strings.Cut(variable, "=")
+			if !ok || name == "" {
+				return usagef("env: %.100q is not KEY=VALUE", variable)
+			}
+			o.config.env[name] = value
+		}
+	}
+	if o.config.memory < 0 || o.config.timeout < 0 {
+		return usagef("memory and timeout must not be negative")
+	}
+	if o.json && o.events {
+		return usagef("--json prints one document, --events many: choose one")
+	}
+	return o.policy.Check()
+}

@@ -1,0 +1,192 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"serin"
+	"serin/internal/api"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	var p place
+	var s subject
+	var all, watch, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show where the traffic goes",
+		Long: `Status shows one function, or all functions if none is named here or in serin.yaml. With --watch it goes on
+until it is interrupted: on a terminal in place, else again after every change.`,
+		Example: "  serin status --function hello --watch",
+		Args:    arguments(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := s.complete(); err != nil {
+				return err
+			}
+			if all {
+				s.function = ""
+			}
+			conn, err := a.connect(p)
+			if err != nil {
+				return err
+			}
+			if watch {
+				return a.watchStatus(cmd.Context(), conn, s.function, asJSON)
+			}
+			document, lines, err := lookAt(cmd.Context(), conn, s.function)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return a.printDocument(document)
+			}
+			return a.printLines(lines)
+		},
+	}
+	p.flags(cmd)
+	cmd.Flags().StringVarP(&s.function, "function", "f", "", "function (default from serin.yaml)")
+	cmd.Flags().BoolVar(&all, "all", false, "all functions, whatever serin.yaml names")
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "go on")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a document; with --watch one per line and change")
+	return cmd
+}
+
+// lookAt returns the status of a function, or of all if function is "", as a document and as text.
+func lookAt(ctx context.Context, conn *connection, function string) (any, []string, error) {
+	if function == "" {
+		all, err := conn.api.Functions(ctx)
+		return all, functionLines(all), err
+	}
+	d, err := conn.api.Status(ctx, function)
+	if err != nil {
+		return nil, nil, err
+	}
+	return d, statusLines(d), nil
+}
+
+const watchEvery = time.Second
+
+// watchStatus shows the status until the context ends, which is no error.
+func (a *app) watchStatus(ctx context.Context, conn *connection, function string, asJSON bool) error {
+	var shown *screen
+	if a.Terminal != nil && !asJSON {
+		shown = &screen{to: a.Stderr, width: a.Terminal.Width, color: a.color()}
+	}
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	var last []string
+	for {
+		document, lines, err := lookAt(ctx, conn, function)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil && (last == nil || !passing(err)):
+			return err
+		case err != nil: // it may be restarting
+			lines = append(slices.Clone(last), "no answer: "+explain(err))
+			document = nil
+		}
+		if err := a.showStatus(shown, document, lines, last, asJSON); err != nil {
+			return err
+		}
+		last = lines
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (a *app) showStatus(shown *screen, document any, lines, last []string, asJSON bool) error {
+	switch {
+	case shown != nil:
+		painted := make([]line, len(lines))
+		for i, text := range lines {
+			painted[i] = line{text: text}
+		}
+		shown.paint(painted)
+		return nil
+	case slices.Equal(lines, last):
+		return nil
+	case !asJSON:
+		return errors.Join(a.printLines(lines), a.printLines([]string{""}))
+	case document != nil:
+		return a.printLine(document)
+	}
+	return nil
+}
+
+func functionLines(all []api.FunctionSummary) []string {
+	if len(all) == 0 {
+		return []string{"no functions yet; begin with: serin init hello --runtime python"}
+	}
+	slices.SortFunc(all, func(a, b api.FunctionSummary) int { return strings.Compare(a.Function, b.Function) })
+	rows := make([][]string, len(all))
+	for i, f := range all {
+		var aliases []string
+		for _, name := range sortedKeys(f.Aliases) {
+			aliases = append(aliases, name+" → "+shares(f.Aliases[name]))
+		}
+		rows[i] = []string{f.Function, f.Runtime, count(f.Versions), strings.Join(aliases, "; ")}
+	}
+	return table([]string{"FUNCTION", "RUNTIME", ">VERSIONS", "ALIASES"}, rows)
+}
+
+func statusLines(d *api.StatusDocument) []string {
+	head := fmt.Sprintf("%s  %s  %s  %s of code in %s", d.Function, d.Runtime, d.State,
+		bytesText(d.CodeBytes), counted(len(d.Versions), "version"))
+	lines := []string{head}
+	if d.Reason != "" {
+		lines = append(lines, "  "+clean(d.Reason))
+	}
+	for i := range d.Aliases {
+		lines = append(lines, aliasLines(d, &d.Aliases[i])...)
+	}
+	if len(d.Aliases) == 0 {
+		lines = append(lines, "no alias yet; make one: serin ship")
+	}
+	return lines
+}
+
+func aliasLines(d *api.StatusDocument, a *api.AliasStatus) []string {
+	head := fmt.Sprintf("%s → %s", a.Name, shares(a.Set))
+	if len(a.Set) > 1 && a.Requests > 0 {
+		head += fmt.Sprintf("   observed %s of %s", shares(a.Observed), counted(a.Requests, "request"))
+	}
+	lines := []string{"", head}
+	if r := a.Release; r != nil {
+		lines = append(lines, fmt.Sprintf("  release %s  %s ▸ %s  %s  step %d/%d  verdict: %s  since %s",
+			r.ReleaseID, versionText(r.From.Version), versionText(r.To.Version), r.Phase, r.Step+1, len(r.Policy.Steps), r.Verdict, clock(r.StartedAt)))
+		lines = append(lines, sampleLine(r))
+		if r.Reason.Text != "" {
+			lines = append(lines, "  "+clean(r.Reason.Text))
+		}
+	}
+	if m := a.LastMove; m != nil {
+		lines = append(lines, strings.TrimRight(fmt.Sprintf("  last move %s: %s %s", clock(m.At), m.Cause, clean(m.Reason)), " "))
+	}
+	if a.RollbackTarget != nil {
+		lines = append(lines, "  serin rollback would go to "+versionText(*a.RollbackTarget))
+	}
+	var rows [][]string
+	for _, v := range d.Versions {
+		if m := metricsOf(d, v.Version, a.Name); m != nil && m.Requests > 0 {
+			rows = append(rows, []string{
+				"  " + versionText(v.Version), count(m.Requests), rate(float64(m.Errors) / float64(m.Requests)),
+				rate(float64(m.ByKind[serin.OutcomeServerError.String()]) / float64(m.Requests)),
+				milliseconds(m.Duration.P50), milliseconds(m.Duration.P95), milliseconds(m.Init.P50),
+			})
+		}
+	}
+	if len(rows) > 0 {
+		lines = append(lines, table([]string{"", ">requests", ">errors", ">5xx", ">p50", ">p95", ">cold start"}, rows)...)
+	}
+	return lines
+}

@@ -1,0 +1,84 @@
+package cli
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"serin"
+)
+
+// stepsValue is a flag like 5,25,50,100.
+type stepsValue []float64
+
+func (s *stepsValue) String() string { return stepList(*s) }
+func (s *stepsValue) Type() string   { return "percentages" }
+
+func (s *stepsValue) Set(text string) error {
+	var steps []float64
+	for part := range strings.SplitSeq(text, ",") {
+		step, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(part), "%"), 64)
+		if err != nil {
+			return fmt.Errorf("%.100q is not a list of percentages like 5,25,50,100", text)
+		}
+		steps = append(steps, step)
+	}
+	*s = steps
+	return nil
+}
+
+// stepList prints percentages like 5, 25, 50, 100.
+func stepList(steps []float64) string {
+	texts := make([]string, len(steps))
+	for i, s := range steps {
+		texts[i] = number(s)
+	}
+	return strings.Join(texts, ", ")
+}
+
+// durationValue is a flag like 30m.
+type durationValue serin.Duration
+
+func (d *durationValue) String() string { return shortDuration(time.Duration(*d)) }
+func (d *durationValue) Type() string   { return "duration" }
+
+func (d *durationValue) Set(text string) error {
+	return (*serin.Duration)(d).UnmarshalText([]byte(text))
+}
+
+// blindValue is a flag that says what to do without evidence.
+type blindValue serin.Blind
+
+func (b *blindValue) String() string { return string(*b) }
+func (b *blindValue) Type() string   { return "hold|promote|rollback" }
+
+func (b *blindValue) Set(text string) error {
+	switch blind := serin.Blind(text); blind {
+	case serin.BlindHold, serin.BlindPromote, serin.BlindRollback:
+		*b = blindValue(blind)
+		return nil
+	}
+	return fmt.Errorf("%.100q is not hold, promote or rollback", text)
+}
+
+// versionValue is a flag that names a published version: 3 or v3. 0 stands for none.
+type versionValue serin.VersionNumber
+
+func (v *versionValue) Type() string { return "version" }
+
+func (v *versionValue) String() string {
+	if *v == 0 {
+		return ""
+	}
+	return serin.VersionNumber(*v).String()
+}
+
+func (v *versionValue) Set(text string) error {
+	n, ok := serin.ParseVersion(strings.TrimPrefix(text, "v"))
+	if !ok || n == serin.Latest {
+		return fmt.Errorf("%.100q is not the number of a published version", text)
+	}
+	*v = versionValue(n)
+	return nil
+}

@@ -1,0 +1,198 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"serin"
+	"serin/internal/api"
+)
+
+// style is how a line of the screen stands out.
+type style int
+
+const (
+	plain style = iota
+	strong
+	faint
+	good
+	bad
+)
+
+// line is one line of the screen.
+type line struct {
+	text  string
+	style style
+}
+
+// view is what the live view shows of a release.
+type view struct {
+	release *api.ReleaseDocument
+	status  *api.StatusDocument // nil until it is known
+	pace    float64             // canary requests per second, 0 if not known
+	now     time.Time
+	prompt  string // the keys, or a question; "" without a keyboard
+}
+
+// lines renders the view.
+func (v view) lines() []line {
+	d := v.release
+	lines := []line{{v.header(), strong}, {v.traffic(), plain}}
+	if d.Verdict != serin.VerdictNone {
+		lines = append(lines, line{v.meter(), plain})
+	}
+	for i, row := range v.versions() {
+		s := plain
+		if i == 0 {
+			s = faint
+		}
+		lines = append(lines, line{row, s})
+	}
+	lines = append(lines, v.verdict())
+	if d.Evidence.RatioMismatch {
+		lines = append(lines, line{"the traffic does not follow the weights: callers may have kept connections, or use the versions directly", bad})
+	}
+	if v.prompt != "" {
+		lines = append(lines, line{v.prompt, faint})
+	}
+	return lines
+}
+
+// header names the release and says where it stands.
+func (v view) header() string {
+	d := v.release
+	head := fmt.Sprintf("%s  %s  %s ▸ %s   ", d.Function, d.Alias, versionText(d.From.Version), versionText(d.To.Version))
+	switch d.Phase {
+	case serin.PhaseRunning:
+		head += fmt.Sprintf("step %d/%d", d.Step+1, len(d.Policy.Steps))
+	case serin.PhaseHeld:
+		head += fmt.Sprintf("held at step %d/%d", d.Step+1, len(d.Policy.Steps))
+	case serin.PhasePromoting, serin.PhaseRollingBack, serin.PhaseEnded:
+		head += string(d.Phase)
+	}
+	return head + "   " + seconds(math.Max(0, v.now.Sub(d.StartedAt).Seconds()))
+}
+
+// traffic shows the shares that are set and those that are observed.
+func (v view) traffic() string {
+	text := "traffic    set " + shares(v.release.TrafficNow)
+	if a := aliasOf(v.status, v.release.Alias); a != nil && len(a.Observed) > 0 {
+		text += "   observed " + shares(a.Observed)
+	}
+	return text
+}
+
+const meterWidth = 10
+
+// meter shows the canary's requests against those that the present step is expected to need.
+func (v view) meter() string {
+	e := v.release.Evidence
+	needed := e.NeededRequests
+	if !(needed > 0 && needed < 1e9) {
+		return fmt.Sprintf("evidence   %s of the canary   e-value %s", counted(e.CanaryRequests, "request"), eValue(e.EValue))
+	}
+	full := min(int(meterWidth*float64(e.CanaryRequests)/needed), meterWidth)
+	bar := strings.Repeat("▮", full) + strings.Repeat("▯", meterWidth-full)
+	eta := ""
+	if missing := needed - float64(e.CanaryRequests); missing > 0 && v.pace > 0 {
+		eta = fmt.Sprintf(" (about %s)", seconds(missing/v.pace))
+	}
+	return fmt.Sprintf("evidence   %s %s of about %s requests%s   e-value %s of %s",
+		bar, count(e.CanaryRequests), count(int(math.Ceil(needed))), eta, eValue(e.EValue), eValue(1/e.Alpha))
+}
+
+// versions is the table of the two versions: requests and errors since the release began, 5xx and times since
+// the server started.
+func (v view) versions() []string {
+	d := v.release
+	baseline, canary := totals(d)
+	row := func(n serin.VersionNumber, role string, c serin.Counts) []string {
+		fives, p95 := "", ""
+		if m := v.metrics(n); m != nil && m.Requests > 0 {
+			fives = rate(float64(m.ByKind[serin.OutcomeServerError.String()]) / float64(m.Requests))
+			p95 = milliseconds(m.Duration.P95)
+		}
+		errors := ""
+		if c.Requests > 0 {
+			errors = rate(c.Rate())
+		}
+		return []string{versionText(n), role, count(c.Requests), errors, fives, p95}
+	}
+	return table([]string{"", "", ">requests", ">errors", ">5xx", ">p95"}, [][]string{
+		row(d.From.Version, "baseline", baseline),
+		row(d.To.Version, "canary", canary),
+	})
+}
+
+// verdict says what the evidence says, in words.
+func (v view) verdict() line {
+	d := v.release
+	difference := ""
+	if e := d.Evidence; e.Low != nil && e.High != nil {
+		difference = fmt.Sprintf("   difference %s to %s points (95 %%)", signed(*e.Low), signed(*e.High))
+	}
+	switch d.Verdict {
+	case serin.VerdictWorse:
+		return line{"WORSE than " + versionText(d.From.Version) + difference, bad}
+	case serin.VerdictNoWorse:
+		return line{"no worse so far" + difference, good}
+	case serin.VerdictNotEnough:
+		return line{"not enough evidence yet" + difference, plain}
+	default:
+		return line{"nothing to compare with", plain}
+	}
+}
+
+func signed(fraction float64) string {
+	text := significant(100 * fraction)
+	if fraction >= 0 {
+		return "+" + text
+	}
+	return text
+}
+
+func aliasOf(status *api.StatusDocument, name string) *api.AliasStatus {
+	if status == nil {
+		return nil
+	}
+	for i := range status.Aliases {
+		if status.Aliases[i].Name == name {
+			return &status.Aliases[i]
+		}
+	}
+	return nil
+}
+
+// metrics returns what a version did for the callers of the alias.
+func (v view) metrics(n serin.VersionNumber) *api.VersionMetrics {
+	return metricsOf(v.status, n, v.release.Alias)
+}
+
+func metricsOf(status *api.StatusDocument, n serin.VersionNumber, alias string) *api.VersionMetrics {
+	if status == nil {
+		return nil
+	}
+	for i := range status.Versions {
+		if status.Versions[i].Version != n {
+			continue
+		}
+		for j := range status.Versions[i].Metrics {
+			if status.Versions[i].Metrics[j].Alias == alias {
+				return &status.Versions[i].Metrics[j]
+			}
+		}
+	}
+	return nil
+}
+
+// byShare returns the versions of a routing, those with most traffic first.
+func byShare(traffic map[serin.VersionNumber]float64) []serin.VersionNumber {
+	return slices.SortedFunc(maps.Keys(traffic), func(a, b serin.VersionNumber) int {
+		return cmp.Or(cmp.Compare(traffic[b], traffic[a]), cmp.Compare(b, a))
+	})
+}
