@@ -93,10 +93,10 @@ const (
 	defaultInitTimeout     = 10 * time.Second
 )
 
-// settleTime is how long an invocation waits for an environment whose runtime has answered the last one but not
+// defaultSettleTime is how long an invocation waits for an environment whose runtime has answered the last one but not
 // asked for the next, before it takes another environment. Runtimes ask within a millisecond, unless the machine
 // is busy: then another environment would make it worse.
-const settleTime = 100 * time.Millisecond
+const defaultSettleTime = 100 * time.Millisecond
 
 // errShutdown refuses invocations while the executor closes.
 var errShutdown = &serin.Error{Kind: serin.KindInternal, Message: "The server is shutting down. Retry the request."}
@@ -106,6 +106,7 @@ type Executor struct {
 	cfg          Config
 	log          *slog.Logger
 	runtimeDir   string
+	settleTime   time.Duration
 	launcher     *launcher
 	interpreters *interpreters
 	stopSweep    context.CancelFunc
@@ -142,6 +143,7 @@ func New(cfg Config) (*Executor, error) {
 		cfg:          cfg,
 		log:          cfg.Log,
 		runtimeDir:   filepath.Join(dir, "runtime"),
+		settleTime:   defaultSettleTime,
 		interpreters: newInterpreters(cfg.Interpreters),
 		empty:        make(chan struct{}),
 		pools:        map[Key]*pool{},
@@ -196,10 +198,11 @@ func (e *Executor) Invoke(ctx context.Context, s *Spec, in *Invocation) (*Result
 		if env.isNew() {
 			return e.invokeCold(context.WithoutCancel(ctx), env, in)
 		}
-		switch err := env.api.awaitReady(time.Now().Add(settleTime)); {
+		switch err := env.api.awaitReady(time.Now().Add(e.settleTime)); {
 		case err == nil:
 			return e.complete(env, env.invoke(in, time.Now(), &Result{}))
 		case errors.Is(err, errTime):
+			e.unused(env)
 			e.background.Go(func() { e.settle(env) })
 		default:
 			e.discard(env)

@@ -62,6 +62,8 @@ func newExecutor(tb testing.TB, cfg Config) *Executor {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	// An invocation of a test waits for the environment that it means, however busy the machine is.
+	e.settleTime = 10 * time.Second
 	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()

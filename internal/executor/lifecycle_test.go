@@ -347,6 +347,7 @@ done`
 
 func TestRuntimeThatIsBusyAfterItAnswered(t *testing.T) {
 	e := newExecutor(t, Config{})
+	e.settleTime = defaultSettleTime
 	s := shellSpec(t, slowToAsk)
 	first := invoke(t, e, s, `1`)
 	second := invoke(t, e, s, `0`)
@@ -354,6 +355,12 @@ func TestRuntimeThatIsBusyAfterItAnswered(t *testing.T) {
 		t.Fatalf("the second invocation waited: %+v", second)
 	}
 	eventually(t, "the first has settled", func() bool { return states(e)[StateIdle] == 2 })
+	for _, i := range e.Environments() {
+		if i.Invocations != 1 {
+			t.Errorf("environment %s has run %d invocations, want 1", i.ID, i.Invocations)
+		}
+	}
+	e.settleTime = 10 * time.Second
 	// It settled last, so it is next.
 	if r := invoke(t, e, s, `0`); r.EnvironmentID != first.EnvironmentID {
 		t.Errorf("used %s, want %s", r.EnvironmentID, first.EnvironmentID)
@@ -362,6 +369,7 @@ func TestRuntimeThatIsBusyAfterItAnswered(t *testing.T) {
 
 func TestRuntimeThatNeverAsksAgain(t *testing.T) {
 	e := newExecutor(t, Config{})
+	e.settleTime = defaultSettleTime
 	s := shellSpec(t, slowToAsk)
 	s.Timeout = 2 * time.Second
 	r := invoke(t, e, s, `1000`)

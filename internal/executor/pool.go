@@ -123,6 +123,13 @@ func (e *Executor) busy(env *environment) {
 	env.state = StateBusy
 }
 
+// unused says that an environment that was acquired has not run the invocation.
+func (e *Executor) unused(env *environment) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	env.invocations--
+}
+
 // release makes an environment idle, or ends it if nobody wants it any more.
 func (e *Executor) release(env *environment) {
 	e.mu.Lock()

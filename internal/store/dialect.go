@@ -21,8 +21,8 @@ type dialect struct {
 
 func sqliteDialect() dialect {
 	return dialect{
-		// Without AUTOINCREMENT a new row gets the highest number plus one: no gaps, because one transaction
-		// writes at a time and no row is ever deleted.
+		// Without AUTOINCREMENT a new row gets the highest number plus one: no gaps where no row is ever deleted,
+		// because one transaction writes at a time.
 		schema: strings.NewReplacer(
 			"{number}", "INTEGER PRIMARY KEY",
 			"{sequence}", "INTEGER PRIMARY KEY",

@@ -1,5 +1,5 @@
 // Package store keeps everything that must survive: functions with their versions and aliases, the history
-// of the aliases, layers, releases, the change feed, and code packages.
+// of the aliases, layers, releases, the change feed, asynchronous events, and code packages.
 //
 // # One schema, two engines
 //
@@ -27,11 +27,20 @@
 // need of a layer version when they are configured, so a layer version can go at any time. The row of a layer
 // outlives its versions: it remembers the highest number ever given.
 //
+// # Events
+//
+// An event is a row from its acceptance to its end. Whoever works on one holds a lease: a time until which others pass
+// the row over, in the same column that says when a waiting event is due, and a random token, without which
+// neither the row nor what follows from it can be written. The lease also names the server, so that one that was
+// killed has its events back when it starts again, while other servers wait for the end of the lease. Events of one
+// function, or for one host, form a lane of an index, so what is due in a lane, and which lanes there are,
+// is found without looking at what else is in the queue. Events are not in the change feed.
+//
 // # Durability
 //
 // A write is acknowledged after it has been synced. SQLite runs with synchronous=FULL; one goroutine owns
 // the writing connection and commits what is queued as one transaction with one sync, each write in a
-// savepoint of its own. PostgreSQL is refused if it would acknowledge before it syncs. An error means that
+// savepoint of its own. Events that arrive together are one write, in PostgreSQL too. PostgreSQL is refused if it would acknowledge before it syncs. An error means that
 // nothing was written, with the one exception of [ErrUncertain]: the commit itself failed.
 //
 // # Change feed

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -33,6 +34,13 @@ type TakenEvent struct {
 type Lease struct {
 	Event int64 // tells events that are in the queue at the same time apart
 	token int64
+}
+
+// Due is what is due in the queue.
+type Due struct {
+	Lanes []string  // those of the events that were looked at, the earliest due first
+	More  bool      // there may be more behind them
+	Next  time.Time // when the next event will be due, zero for never
 }
 
 // Lane is a lane that has events.
@@ -67,8 +75,35 @@ func (s *Store) EventsChanged() <-chan struct{} { return s.enqueued.wait() }
 // EventPoll is how often to look for events that other servers have enqueued or given back, 0 for never.
 func (s *Store) EventPoll() time.Duration { return s.engine.poll() }
 
-// EventLanes returns the lanes that have events, in no particular order. It jumps from lane to lane in the
-// index, so its cost is that of the lanes, not of their events.
+// DueEvents looks at the events that have been due for longest, at most as many as given.
+func (s *Store) DueEvents(ctx context.Context, now time.Time, most int) (Due, error) {
+	var d Due
+	seen := 0
+	err := scanAll(ctx, s.engine.reader(), `SELECT lane FROM events WHERE due <= $1 ORDER BY due LIMIT $2`,
+		[]any{now.UnixMicro(), most}, func(rows *sql.Rows) error {
+			var lane string
+			err := rows.Scan(&lane)
+			if seen++; !slices.Contains(d.Lanes, lane) {
+				d.Lanes = append(d.Lanes, lane)
+			}
+			return err
+		})
+	d.More = seen == most
+	var next *int64
+	if err == nil {
+		err = queryRow(ctx, s.engine.reader(), `SELECT MIN(due) FROM events WHERE due > $1`, []any{now.UnixMicro()}, &next)
+	}
+	if err != nil {
+		return Due{}, fmt.Errorf("look for events that are due: %w", err)
+	}
+	if next != nil {
+		d.Next = time.UnixMicro(*next)
+	}
+	return d, nil
+}
+
+// EventLanes returns all lanes that have events, in no particular order. It jumps from lane to lane in the index, so
+// its cost is that of the lanes, about 5 µs each, and not of their events.
 func (s *Store) EventLanes(ctx context.Context) ([]Lane, error) {
 	var lanes []Lane
 	err := scanAll(ctx, s.engine.reader(), `WITH RECURSIVE lanes (name) AS (

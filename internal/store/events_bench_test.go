@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"bytes"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -39,4 +40,35 @@ func benchEnqueue(b *testing.B, d database) {
 	b.StopTimer()
 	all.report(b)
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+}
+
+// BenchmarkEventLanes looks for what is due in a queue of 100,000 events in 10, and in 10,000 lanes.
+func BenchmarkEventLanes(b *testing.B) {
+	onBoth(b, func(b *testing.B, d database) {
+		b.Helper()
+		for _, lanes := range []int{10, 10_000} {
+			b.Run(fmt.Sprintf("lanes=%d", lanes), func(b *testing.B) { benchEventLanes(b, d, lanes) })
+		}
+	})
+}
+
+func benchEventLanes(b *testing.B, d database, lanes int) {
+	b.Helper()
+	s := open(b, d.config(b))
+	if err := together(func(w int) error {
+		for i := w; i < 100_000; i += writers {
+			if err := s.Enqueue(b.Context(), store.Event{Lane: fmt.Sprint("function-", i%lanes), Due: time.Now(), Document: "{}"}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		all, err := s.EventLanes(b.Context())
+		if err != nil || len(all) != lanes {
+			b.Fatalf("%d lanes, %v", len(all), err)
+		}
+	}
 }

@@ -33,6 +33,7 @@ func conformEvents(t *testing.T, d database) {
 	}{
 		{"Take", testTakeEvents},
 		{"Lanes", testEventLanes},
+		{"Due", testDueEvents},
 		{"Lease", testEventLease},
 		{"Finish", testFinishEvent},
 		{"Return", testReturnEvent},
@@ -131,6 +132,33 @@ func testEventLanes(t suite) {
 	}
 	take(t, s, "a", 5, 2*time.Second)
 	expect(t, "lanes after taking", lanes(t, s), "B+1s a+1m2s b+1s https://example.com+1s ä+1s")
+}
+
+func testDueEvents(t suite) {
+	s := open(t, t.cfg)
+	due := func(now time.Duration, most int) store.Due {
+		t.Helper()
+		d, err := s.DueEvents(t.Context(), at(now), most)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !d.Next.IsZero() {
+			d.Next = d.Next.UTC()
+		}
+		return d
+	}
+	expect(t, "an empty queue", due(time.Hour, 10), store.Due{})
+	for i, lane := range []string{"b", "a", "b", "c", "a"} {
+		enqueue(t, s, lane, time.Duration(i)*time.Second, "e")
+	}
+	expect(t, "before anything is due", due(-1, 10), store.Due{Next: at(0)})
+	expect(t, "the first", due(0, 10), store.Due{Lanes: []string{"b"}, Next: at(time.Second)})
+	expect(t, "the first three", due(time.Minute, 3), store.Due{Lanes: []string{"b", "a"}, More: true})
+	expect(t, "all", due(4*time.Second, 6), store.Due{Lanes: []string{"b", "a", "c"}})
+	take(t, s, "b", 1, 0)
+	expect(t, "what is left", due(3*time.Second, 10), store.Due{Lanes: []string{"a", "b", "c"}, Next: at(4 * time.Second)})
+	take(t, s, "a", 2, 4*time.Second)
+	expect(t, "leases", due(4*time.Second, 10), store.Due{Lanes: []string{"b", "c"}, Next: at(time.Minute)})
 }
 
 func testEventLease(t suite) {

@@ -8,5 +8,6 @@ CREATE TABLE events (
 	document TEXT NOT NULL,
 	payload  {bytes} NOT NULL
 );
+CREATE INDEX events_by_due ON events (due, lane);
 CREATE INDEX events_by_lane ON events (lane, due);
 CREATE INDEX events_by_owner ON events (owner) WHERE owner IS NOT NULL;
