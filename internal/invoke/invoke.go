@@ -1,0 +1,220 @@
+// Package invoke carries out one invocation: route it, run it in an execution environment of the version
+// that the route names, and record what happened. Invocations of type Event wait in the [Queue] before.
+package invoke
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"serin"
+	"serin/internal/executor"
+	"serin/internal/metrics"
+	"serin/internal/router"
+)
+
+// Config is what an [Invoker] works with.
+type Config struct {
+	Place    serin.Place
+	Table    *router.Table
+	Executor *executor.Executor
+	Recorder *metrics.Recorder
+	Queue    *Queue // takes invocations of type Event
+	// CodeDir returns the directory with the unpacked package of a SHA-256 in hexadecimal.
+	CodeDir func(ctx context.Context, sha256hex string) (string, error)
+	Log     *slog.Logger
+}
+
+// Invoker runs invocations. It is safe for concurrent use.
+type Invoker struct {
+	Config
+	specs   sync.Map // *serin.Version → *executor.Spec; versions are immutable and shared
+	running running
+}
+
+// New returns an Invoker.
+func New(cfg Config) *Invoker { return &Invoker{Config: cfg} }
+
+// Type says what is asked for.
+type Type string
+
+// Types of invocation, as AWS names them.
+const (
+	RequestResponse Type = "RequestResponse"
+	DryRun          Type = "DryRun"
+	Event           Type = "Event"
+)
+
+// Request is one invocation. FunctionName is spelt in any of the forms of AWS.
+type Request struct {
+	FunctionName  string
+	Qualifier     string
+	Type          Type
+	Tail          bool   // return the last 4 KB of the log
+	ClientContext string // a JSON object in text, or ""
+	TraceID       string
+	RequestID     string
+	Payload       []byte // JSON; empty stands for {}
+}
+
+// Response is the answer to an invocation.
+type Response struct {
+	ExecutedVersion string
+	FunctionError   string // "" or "Unhandled"
+	Payload         []byte
+	Tail            []byte
+}
+
+// Invoke runs one invocation and returns when the function has answered, or, for type Event, when the event is on
+// disk.
+//
+// Errors: KindNotFound, KindContent for a payload that is not JSON, KindInvalid, KindConflict for a version
+// that is not active, KindThrottled, KindTooLarge for an event. A function that fails is no error: see
+// [Response.FunctionError].
+func (i *Invoker) Invoke(ctx context.Context, in *Request) (*Response, error) {
+	ref, err := i.Place.ParseRef(in.FunctionName, in.Qualifier)
+	if err != nil {
+		return nil, err
+	}
+	route, err := i.Table.Route(ref.Function, ref.Qualifier, rand.Float64())
+	if err != nil {
+		return nil, err
+	}
+	if err := invocable(route.Version); err != nil {
+		return nil, err
+	}
+	if in.Type == DryRun {
+		return &Response{}, nil
+	}
+	call, err := invocation(in, route, ref.Qualifier)
+	if err != nil {
+		return nil, err
+	}
+	if in.Type == Event {
+		return &Response{}, i.Queue.accept(ctx, route, ref.Qualifier, in, call.Payload)
+	}
+	return i.run(ctx, route, call)
+}
+
+func invocable(v *serin.Version) error {
+	if v.State == serin.StateActive {
+		return nil
+	}
+	return serin.Errorf(serin.KindConflict, "The operation cannot be performed at this time. The function is currently in the following state: %s. %s", v.State, v.StateReason)
+}
+
+func invocation(in *Request, route router.Route, qualifier string) (*executor.Invocation, error) {
+	call := &executor.Invocation{
+		RequestID: in.RequestID, InvokedARN: route.Function.ARN, ClientContext: in.ClientContext, TraceID: in.TraceID,
+		Tail: in.Tail, Payload: in.Payload,
+	}
+	if qualifier != "" {
+		call.InvokedARN = route.Function.QualifiedARN(qualifier)
+	}
+	if len(call.Payload) == 0 {
+		call.Payload = []byte("{}")
+	} else if !json.Valid(call.Payload) {
+		return nil, serin.Errorf(serin.KindContent, "Could not parse request body into json: Could not parse payload into json: %s", syntaxError(call.Payload))
+	}
+	return call, nil
+}
+
+func syntaxError(payload []byte) string {
+	var v any
+	if err := json.Unmarshal(payload, &v); err != nil {
+		return err.Error()
+	}
+	return "invalid"
+}
+
+func (i *Invoker) run(ctx context.Context, route router.Route, call *executor.Invocation) (*Response, error) {
+	spec, err := i.spec(ctx, route)
+	if err != nil {
+		return nil, err
+	}
+	sample := metrics.Sample{Function: route.Function.Name, Version: route.Version.Number}
+	if route.Alias != nil {
+		sample.Alias, sample.Routing = route.Alias.Name, route.Alias.Routing
+	}
+	result, err := i.execute(ctx, route.Function, spec, call)
+	if err != nil {
+		if e, ok := errors.AsType[*serin.Error](err); ok && e.Kind == serin.KindThrottled {
+			i.Recorder.Throttled(sample.Function, sample.Alias, sample.Version)
+		}
+		return nil, err
+	}
+	sample.Outcome, sample.Duration = result.Outcome, result.Duration
+	if result.Cold {
+		sample.Init = result.InitDuration
+	}
+	if sample.Outcome == serin.OutcomeOK && serverError(result.Payload) {
+		sample.Outcome = serin.OutcomeServerError
+	}
+	i.Recorder.Record(sample)
+	return &Response{
+		ExecutedVersion: spec.Version, FunctionError: result.FunctionError, Payload: result.Payload, Tail: result.Tail,
+	}, nil
+}
+
+func (i *Invoker) execute(ctx context.Context, f *serin.Function, spec *executor.Spec, call *executor.Invocation) (*executor.Result, error) {
+	running, err := i.running.enter(f)
+	if err != nil {
+		return nil, err
+	}
+	defer running.Add(-1)
+	return i.Executor.Invoke(ctx, spec, call)
+}
+
+// spec returns what the executor has to know about a version; it is made once per version.
+func (i *Invoker) spec(ctx context.Context, route router.Route) (*executor.Spec, error) {
+	if s, ok := i.specs.Load(route.Version); ok {
+		return s.(*executor.Spec), nil
+	}
+	v := route.Version
+	sha, err := base64.StdEncoding.DecodeString(v.Code.SHA256)
+	if err != nil {
+		return nil, fmt.Errorf("code digest of %s:%s: %w", route.Function.Name, v.Number, err)
+	}
+	dir, err := i.CodeDir(ctx, hex.EncodeToString(sha))
+	if err != nil {
+		return nil, fmt.Errorf("code of %s:%s: %w", route.Function.Name, v.Number, err)
+	}
+	s := &executor.Spec{
+		Function: route.Function.Name, Version: v.Number.String(), Revision: v.RevisionID,
+		Runtime: v.Config.Runtime, Handler: v.Config.Handler, CodeDir: dir,
+		MemoryMB: v.Config.MemorySize, Timeout: time.Duration(v.Config.Timeout) * time.Second,
+		Env: v.Config.Environment, LogGroup: v.Config.Logging.Group,
+	}
+	i.specs.Store(v, s)
+	return s, nil
+}
+
+// Forget drops what was kept of versions that nobody can invoke any more.
+func (i *Invoker) Forget(keep func(executor.Key) bool) {
+	i.specs.Range(func(version, spec any) bool {
+		if s := spec.(*executor.Spec); !keep(executor.Key{Function: s.Function, Version: s.Version, Revision: s.Revision}) {
+			i.specs.Delete(version)
+		}
+		return true
+	})
+}
+
+// Warm initialises n execution environments of a version ahead of its first invocations.
+func (i *Invoker) Warm(ctx context.Context, function string, version serin.VersionNumber, n int) error {
+	route, err := i.Table.Route(function, version.String(), 0)
+	if err != nil {
+		return err
+	}
+	spec, err := i.spec(ctx, route)
+	if err != nil {
+		return err
+	}
+	return i.Executor.Warm(ctx, spec, n)
+}
