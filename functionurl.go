@@ -1,6 +1,9 @@
 package serin
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // AuthType says who may call a function URL.
 type AuthType string
@@ -136,3 +139,26 @@ func (f *Function) checkURL(qualifier string) error {
 
 // ErrNoURLFunction is the error of the operations on function URLs for a missing function or alias.
 func ErrNoURLFunction() error { return Errorf(KindNotFound, "Function does not exist") }
+
+// OpensURL reports whether the policy, which may be nil, lets everybody call the function URL of its qualifier
+// without a signature. That takes two permissions for the principal "*", one for lambda:InvokeFunctionUrl and one
+// for lambda:InvokeFunction, as for function URLs that have been made on AWS since October 2025. A statement on
+// where a request comes from does not allow a request that comes from nobody.
+func (p *ResourcePolicy) OpensURL() bool {
+	if p == nil {
+		return false
+	}
+	var url, function bool
+	for _, s := range p.Statements {
+		url = url || s.allowsAnybody(actionInvokeURL)
+		function = function || s.allowsAnybody(actionInvoke)
+	}
+	return url && function
+}
+
+// allowsAnybody reports whether the statement lets an unsigned request through a function URL do the action.
+func (s Statement) allowsAnybody(action string) bool {
+	named := s.Action == "*" || s.Action == "lambda:*" || strings.EqualFold(s.Action, action)
+	return named && s.Principal == "*" && (s.URLAuthType == "" || s.URLAuthType == string(AuthTypeNone)) &&
+		s.SourceARN == "" && s.SourceAccount == "" && s.OrganizationID == "" && s.EventSourceToken == ""
+}

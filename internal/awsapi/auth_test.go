@@ -155,6 +155,8 @@ func TestNoAuthRefusesWebPages(t *testing.T) {
 	}{
 		{"localhost:4750", nil, true},
 		{"localhost", nil, true},
+		{"x.lambda-url.us-east-1.localhost:4750", nil, true},
+		{"evillocalhost", nil, false},
 		{"127.0.0.1:4750", nil, true},
 		{"127.9.9.9", nil, true},
 		{"[::1]:4750", nil, true},

@@ -21,6 +21,7 @@ import (
 type Table struct {
 	place serin.Place
 	slots atomic.Pointer[map[string]*slot]
+	urls  atomic.Pointer[map[string]serin.Ref] // by the id of the function URL
 
 	mu      sync.Mutex // guards applied and changed
 	applied int64
@@ -35,13 +36,14 @@ type slot struct {
 func New(place serin.Place) *Table {
 	t := &Table{place: place, changed: make(chan struct{})}
 	t.slots.Store(&map[string]*slot{})
+	t.urls.Store(&map[string]serin.Ref{})
 	return t
 }
 
 // Load replaces the whole content of the table by the functions, which show the state of the feed at
 // sequence seq or a later one. It is for start-up, before anybody reads.
 func (t *Table) Load(seq int64, functions iter.Seq2[*serin.Function, error]) error {
-	slots := map[string]*slot{}
+	slots, urls := map[string]*slot{}, map[string]serin.Ref{}
 	for f, err := range functions {
 		if err != nil {
 			return err
@@ -49,8 +51,10 @@ func (t *Table) Load(seq int64, functions iter.Seq2[*serin.Function, error]) err
 		s := &slot{}
 		s.function.Store(f)
 		slots[f.Name] = s
+		maps.Insert(urls, urlsOf(f))
 	}
 	t.slots.Store(&slots)
+	t.urls.Store(&urls)
 	t.advance(seq)
 	return nil
 }
@@ -76,6 +80,7 @@ func (t *Table) Apply(seq int64, name string, f *serin.Function) (old *serin.Fun
 		delete(next, name)
 		t.slots.Store(&next)
 	}
+	t.index(old, f)
 	t.advance(seq)
 	return old
 }
