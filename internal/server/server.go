@@ -1,0 +1,341 @@
+// Package server is the composition root: it builds everything, owns every goroutine that lives as long as
+// the server, and shuts all of it down in order. At the end of a server's life listeners drain first; only
+// when the last invocation has been answered do the controllers, the execution environments and the store
+// stop.
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"serin"
+	"serin/internal/api"
+	"serin/internal/awsapi"
+	"serin/internal/bundle"
+	"serin/internal/control"
+	"serin/internal/executor"
+	"serin/internal/invoke"
+	"serin/internal/metrics"
+	"serin/internal/release"
+	"serin/internal/router"
+	"serin/internal/store"
+)
+
+// Config is how a server runs.
+type Config struct {
+	Listen    string // host:port; port 0 picks a free one
+	Data      string // directory
+	Database  string // "" for SQLite in Data, or a postgres:// URL
+	Region    string
+	Account   string // twelve digits
+	ReadyFile string // "" for none
+	Auth      string // AuthSigV4 or AuthNone
+	// AllowUnsafeCommit accepts a PostgreSQL server that acknowledges before it has synced.
+	AllowUnsafeCommit bool
+	Log               *slog.Logger
+}
+
+// Ways to authenticate callers.
+const (
+	AuthSigV4 = "sigv4"
+	AuthNone  = "none" // on loopback only
+)
+
+// Ready says how to reach a server that serves.
+type Ready struct {
+	Endpoint        string `json:"endpoint"`
+	Region          string `json:"region"`
+	Account         string `json:"account"`
+	AccessKeyID     string `json:"accessKeyId"`
+	SecretAccessKey string `json:"secretAccessKey"`
+	PID             int    `json:"pid"`
+}
+
+const (
+	drainFor    = 30 * time.Second // how long running invocations may go on at shutdown
+	runningFile = "server.json"    // in the data directory, while a server uses it
+)
+
+// server is everything that a running server is made of.
+type server struct {
+	Config
+	key      rootKey
+	store    *store.Store
+	table    *router.Table
+	executor *executor.Executor
+	invoker  *invoke.Invoker
+	events   *invoke.Queue
+	control  *control.Control
+	releases *release.Controller
+	recorder *metrics.Recorder
+	auth     *awsapi.Authenticator
+}
+
+// Run serves until the context ends and then shuts down in order. ready, which may be nil, is called once
+// requests are served.
+func Run(ctx context.Context, cfg Config, ready func(Ready)) error {
+	if err := cfg.check(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	s := &server{Config: cfg}
+	if err := s.build(ctx); err != nil {
+		return errors.Join(err, s.close(ctx))
+	}
+	return errors.Join(s.serve(ctx, ready), s.close(ctx))
+}
+
+func (cfg *Config) check() error {
+	host, _, err := net.SplitHostPort(cfg.Listen)
+	if err != nil {
+		return serin.Errorf(serin.KindInvalid, "--listen %s: want host:port", cfg.Listen)
+	}
+	switch cfg.Auth {
+	case AuthSigV4:
+	case AuthNone:
+		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			return serin.Errorf(serin.KindInvalid, "--auth none is refused on %s: anybody who reaches that address could run code here; listen on 127.0.0.1", cfg.Listen)
+		}
+	default:
+		return serin.Errorf(serin.KindInvalid, "--auth %s: want %s or %s", cfg.Auth, AuthSigV4, AuthNone)
+	}
+	return nil
+}
+
+// build makes the parts, bottom up.
+func (s *server) build(ctx context.Context) (err error) {
+	place := serin.Place{Region: s.Region, Account: s.Account}
+	s.store, err = store.Open(ctx, store.Config{Dir: s.Data, Database: s.Database, AllowUnsafeCommit: s.AllowUnsafeCommit, Log: s.Log})
+	if err != nil {
+		return err
+	}
+	if s.key, err = loadKey(s.Data); err != nil {
+		return err
+	}
+	packages, err := bundle.Open(filepath.Join(s.Data, "packages"), s.blob)
+	if err != nil {
+		return fmt.Errorf("unpacked packages: %w", err)
+	}
+	s.executor, err = executor.New(executor.Config{
+		Dir: filepath.Join(s.Data, "run"), Region: s.Region, Log: s.Log,
+	})
+	if err != nil {
+		return err
+	}
+	s.table = router.New(place)
+	s.recorder = metrics.New(time.Now)
+	s.events = invoke.NewQueue(invoke.QueueConfig{
+		Place: place, Store: s.store, Table: s.table, Recorder: s.recorder, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
+	})
+	s.invoker = invoke.New(invoke.Config{
+		Place: place, Table: s.table, Executor: s.executor, Recorder: s.recorder, Queue: s.events, CodeDir: packages.Dir, Log: s.Log,
+	})
+	s.auth = awsapi.NewAuthenticator(awsapi.AuthConfig{
+		Credentials: s.secret, Region: s.Region, Now: time.Now, NoAuth: s.Auth == AuthNone,
+	})
+	s.control = control.New(control.Config{
+		Place: place, Store: s.store, Table: s.table, Executor: s.executor, Recorder: s.recorder, Retire: s.retire,
+		CodeURL: s.codeURL, FunctionURL: s.functionURL, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
+	})
+	s.releases = release.New(release.Config{
+		Store: s.store, Aliases: s.control, Recorder: s.recorder, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
+	})
+	return s.control.Load(ctx)
+}
+
+func (s *server) blob(ctx context.Context, sha256hex string) (io.ReaderAt, int64, io.Closer, error) {
+	b, err := s.store.OpenBlob(ctx, sha256hex)
+	if err != nil {
+		return nil, 0, nil, err
+	}
+	return b, b.Size(), b, nil
+}
+
+func (s *server) secret(accessKeyID string) (string, bool) {
+	return s.key.SecretAccessKey, accessKeyID == s.key.AccessKeyID
+}
+
+func (s *server) retire(keep func(executor.Key) bool) {
+	s.executor.Retire(keep)
+	s.invoker.Forget(keep)
+}
+
+// serve listens, runs the long-lived goroutines, and drains when the context ends.
+func (s *server) serve(ctx context.Context, ready func(Ready)) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	s.Listen = listener.Addr().String() // the port may have been 0
+	// The second life cycle: it outlasts the listener's.
+	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	group, inner := errgroup.WithContext(inner)
+	group.Go(func() error { return s.control.Follow(inner) })
+	group.Go(func() error { return s.releases.Run(inner) })
+	group.Go(func() error { return s.events.Run(inner, s.invoker.Invoke) })
+
+	front := &http.Server{
+		Handler: s.routes(ctx), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- front.Serve(listener) }()
+	if err = s.announce(ready); err == nil {
+		s.Log.InfoContext(ctx, "serving", "endpoint", s.endpoint(), "data", s.Data)
+		select {
+		case <-ctx.Done():
+			s.Log.InfoContext(inner, "shutting down", "cause", context.Cause(ctx))
+		case err = <-failed:
+		case <-inner.Done():
+		}
+	}
+	drained, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainFor)
+	defer cancel()
+	err = errors.Join(err, front.Shutdown(drained))
+	stop()
+	// What runs now are events, and the queue waits for them. One that is cut off runs again when the server is back.
+	if cut := s.executor.Close(drained); cut != nil {
+		s.Log.WarnContext(inner, "ended execution environments that were still running", "error", cut)
+	}
+	return errors.Join(err, group.Wait())
+}
+
+// close stops what build has made, top down.
+func (s *server) close(ctx context.Context) error {
+	var err error
+	if s.executor != nil {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainFor)
+		defer cancel()
+		err = s.executor.Close(bounded)
+	}
+	if s.store != nil {
+		err = errors.Join(err, s.retract(), s.store.Close())
+	}
+	return err
+}
+
+func (s *server) endpoint() string { return "http://" + s.Listen }
+
+// announce says where the server is: to the caller, to serin env, and in the ready file.
+func (s *server) announce(ready func(Ready)) error {
+	r := Ready{
+		Endpoint: s.endpoint(), Region: s.Region, Account: s.Account,
+		AccessKeyID: s.key.AccessKeyID, SecretAccessKey: s.key.SecretAccessKey, PID: os.Getpid(),
+	}
+	if err := writeJSON(filepath.Join(s.Data, runningFile), r); err != nil {
+		return fmt.Errorf("announce: %w", err)
+	}
+	if s.ReadyFile != "" {
+		if err := writeJSON(s.ReadyFile, r); err != nil {
+			return fmt.Errorf("ready file: %w", err)
+		}
+	}
+	if ready != nil {
+		ready(r)
+	}
+	return nil
+}
+
+func (s *server) retract() error {
+	err := os.Remove(filepath.Join(s.Data, runningFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// DefaultData returns the data directory of a server that is not told another: $XDG_DATA_HOME/serin, or
+// ~/.local/share/serin.
+func DefaultData(getenv func(string) string) string {
+	if dir := getenv("XDG_DATA_HOME"); dir != "" {
+		return filepath.Join(dir, "serin")
+	}
+	return filepath.Join(getenv("HOME"), ".local", "share", "serin")
+}
+
+// Running returns the server that uses a data directory now.
+func Running(data string) (Ready, error) {
+	var r Ready
+	text, err := os.ReadFile(filepath.Join(data, runningFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return r, fmt.Errorf("no server is running on %s; start one: serin serve --data %s", data, data)
+	}
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(text, &r); err != nil {
+		return r, fmt.Errorf("%s is damaged: %w", filepath.Join(data, runningFile), err)
+	}
+	if !alive(r.PID) {
+		return r, fmt.Errorf("the server on %s has stopped; start one: serin serve --data %s", data, data)
+	}
+	return r, nil
+}
+
+// alive reports whether a process exists, also one of another user.
+func alive(pid int) bool {
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return false
+	}
+	err = p.Signal(probe)
+	return err == nil || errors.Is(err, os.ErrPermission)
+}
+
+// routes is everything that the one port answers. stopping ends when the server begins to shut down.
+func (s *server) routes(stopping context.Context) http.Handler {
+	own := http.NewServeMux()
+	own.HandleFunc("GET "+healthPath, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	own.Handle(api.Prefix, s.auth.Wrap(api.New(api.Config{
+		Control: s.control, Releases: s.releases, Recorder: s.recorder, Now: time.Now, Stopping: stopping, Log: s.Log,
+	}), maxAPIBody))
+	own.Handle("GET "+codePath+"{sha256}", s.auth.Wrap(http.HandlerFunc(s.serveCode), 0))
+	aws := awsapi.New(awsapi.Config{Auth: s.auth, Lambda: s.control, Invoke: s.invoke, Log: s.Log})
+	urls := s.functionURLs()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// The host decides first: a function URL has all paths to itself.
+		if urls.Serves(r) {
+			urls.ServeHTTP(w, r)
+			return
+		}
+		// A ServeMux redirects paths that it finds unclean; a path with an ARN in it may look like that.
+		if r.URL.Path == healthPath || strings.HasPrefix(r.URL.Path, api.Prefix) {
+			own.ServeHTTP(w, r)
+			return
+		}
+		aws.ServeHTTP(w, r)
+	})
+}
+
+const healthPath = "/healthz"
+
+const maxAPIBody = 1 << 20
+
+func (s *server) invoke(ctx context.Context, in awsapi.InvokeRequest) (awsapi.InvokeResponse, error) {
+	out, err := s.invoker.Invoke(ctx, &invoke.Request{
+		FunctionName: in.FunctionName, Qualifier: in.Qualifier, Type: invoke.Type(in.InvocationType), Tail: in.LogType == "Tail",
+		ClientContext: in.ClientContext, TraceID: in.TraceID, RequestID: in.RequestID, Payload: in.Payload,
+	})
+	if err != nil {
+		return awsapi.InvokeResponse{}, err
+	}
+	return awsapi.InvokeResponse{
+		ExecutedVersion: out.ExecutedVersion, FunctionError: out.FunctionError, LogResult: out.Tail, Payload: out.Payload,
+	}, nil
+}
