@@ -222,9 +222,13 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, x *exchange) {
 		refuse(w, tooLargeRequest)
 		return
 	}
+	var a *answer
+	malformed := errors.New("nothing was returned")
 	out, err := h.Invoke(serin.WithActor(r.Context(), x.actor), &invoke.Request{
 		FunctionName: x.Function.Name, Qualifier: x.Qualifier, Type: invoke.RequestResponse,
 		TraceID: x.traceID, RequestID: x.requestID, Payload: payload,
+		// What the caller gets as a 502 counts as an error of the version.
+		Judge: func(returned []byte) error { a, malformed = parseAnswer(returned); return malformed },
 	})
 	if err != nil {
 		h.fail(w, r, x, err)
@@ -234,10 +238,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, x *exchange) {
 		refuse(w, badGateway)
 		return
 	}
-	a, err := parseAnswer(out.Payload)
-	if err != nil {
+	if malformed != nil {
 		h.Log.DebugContext(r.Context(), "a function URL got an answer that is no response", "function", x.Function.Name,
-			"version", out.ExecutedVersion, "request_id", x.requestID, "error", err)
+			"version", out.ExecutedVersion, "request_id", x.requestID, "error", malformed)
 		refuse(w, badGateway)
 		return
 	}

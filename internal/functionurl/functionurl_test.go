@@ -54,6 +54,10 @@ func newWorld(tb testing.TB) *world {
 			if err := json.Unmarshal(r.Payload, &w.event); err != nil {
 				tb.Errorf("the event: %v", err)
 			}
+			if w.err == nil && w.answer.FunctionError == "" {
+				_ = r.Judge(w.answer.Payload) // what it says is counted, not returned
+			}
+			r.Judge = nil
 			return w.answer, w.err
 		},
 		Authenticate: func(r *http.Request, _ int64) (string, []byte, error) {

@@ -62,6 +62,9 @@ type Request struct {
 	TraceID       string
 	RequestID     string
 	Payload       []byte // JSON; empty stands for {}
+	// Judge, if set, looks at the answer of a function that has reported no error. If it returns an error, the
+	// invocation counts as one that failed for its user, like a statusCode of 500.
+	Judge func(answer []byte) error
 }
 
 // Response is the answer to an invocation.
@@ -100,7 +103,7 @@ func (i *Invoker) Invoke(ctx context.Context, in *Request) (*Response, error) {
 	if in.Type == Event {
 		return &Response{}, i.Queue.accept(ctx, route, ref.Qualifier, in, call.Payload)
 	}
-	return i.run(ctx, route, call)
+	return i.run(ctx, route, call, in.Judge)
 }
 
 func invocable(v *serin.Version) error {
@@ -134,7 +137,7 @@ func syntaxError(payload []byte) string {
 	return "invalid"
 }
 
-func (i *Invoker) run(ctx context.Context, route router.Route, call *executor.Invocation) (*Response, error) {
+func (i *Invoker) run(ctx context.Context, route router.Route, call *executor.Invocation, judge func([]byte) error) (*Response, error) {
 	spec, err := i.spec(ctx, route)
 	if err != nil {
 		return nil, err
@@ -154,13 +157,21 @@ func (i *Invoker) run(ctx context.Context, route router.Route, call *executor.In
 	if result.Cold {
 		sample.Init = result.InitDuration
 	}
-	if sample.Outcome == serin.OutcomeOK && serverError(result.Payload) {
-		sample.Outcome = serin.OutcomeServerError
+	if sample.Outcome == serin.OutcomeOK {
+		sample.Outcome = judged(result.Payload, judge)
 	}
 	i.Recorder.Record(sample)
 	return &Response{
 		ExecutedVersion: spec.Version, FunctionError: result.FunctionError, Payload: result.Payload, Tail: result.Tail,
 	}, nil
+}
+
+// judged is the outcome of an invocation whose function has reported no error.
+func judged(answer []byte, judge func([]byte) error) serin.Outcome {
+	if judge != nil && judge(answer) != nil || serverError(answer) {
+		return serin.OutcomeServerError
+	}
+	return serin.OutcomeOK
 }
 
 func (i *Invoker) execute(ctx context.Context, f *serin.Function, spec *executor.Spec, call *executor.Invocation) (*executor.Result, error) {

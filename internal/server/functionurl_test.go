@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
+	"serin/internal/api"
 	"serin/internal/server"
 )
 
@@ -213,6 +214,23 @@ func TestFunctionURLWithSignatures(t *testing.T) {
 }
 
 // The weights of an alias apply to its URL, a release would count its requests, and it goes with the alias.
+// counted returns the requests of each version of an alias, and the errors of all, as the server counted them.
+func (r *running) counted(tb testing.TB, function, alias string) (requests map[string]int, errors int) {
+	tb.Helper()
+	status, err := api.NewClient(r.Endpoint, r.Region, r.AccessKeyID, r.SecretAccessKey).Status(tb.Context(), function)
+	must(tb, err)
+	requests = map[string]int{}
+	for _, v := range status.Versions {
+		for _, m := range v.Metrics {
+			if m.Alias == alias {
+				requests[v.Version.String()] += m.Requests
+				errors += m.Errors
+			}
+		}
+	}
+	return requests, errors
+}
+
 func TestFunctionURLOfAnAlias(t *testing.T) {
 	r := start(t)
 	c := browser(r)
@@ -247,27 +265,16 @@ func TestFunctionURLOfAnAlias(t *testing.T) {
 	if got := float64(seen["2"]); seen["1"]+seen["2"] != requests || math.Abs(got-requests*weight) > bound {
 		t.Errorf("versions %v, want %v ± %.0f of %d for version 2", seen, requests*weight, bound, requests)
 	}
-	var status struct {
-		Versions []struct {
-			Version string
-			Metrics []struct {
-				Alias            string
-				Requests, Errors int
-			}
-		}
-	}
-	must(t, json.Unmarshal([]byte(fetch(t, c, r.Ready, r.SecretAccessKey, "GET", r.Endpoint+"/serin/v1/functions/shop", "").body), &status))
-	counted, errors := map[string]int{}, 0
-	for _, v := range status.Versions {
-		for _, m := range v.Metrics {
-			if m.Alias == "live" {
-				counted[v.Version] += m.Requests
-				errors += m.Errors
-			}
-		}
-	}
+	counted, errors := r.counted(t, "shop", "live")
 	if !maps.Equal(counted, seen) || errors != failed {
 		t.Errorf("counted %v and %d errors, want %v and %d", counted, errors, seen, failed)
+	}
+	// An answer that is no response is a 502 for the caller, and so an error of the version.
+	if p := fetch(t, c, r.Ready, "", "GET", url+"broken", ""); p.status != http.StatusBadGateway {
+		t.Errorf("an answer that is no response: %d", p.status)
+	}
+	if _, errors := r.counted(t, "shop", "live"); errors != failed+1 {
+		t.Errorf("counted %d errors after an answer that is no response, want %d", errors, failed+1)
 	}
 
 	_, err = r.DeleteAlias(t.Context(), &lambda.DeleteAliasInput{FunctionName: aws.String("shop"), Name: live})
