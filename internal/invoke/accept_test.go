@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -67,7 +69,7 @@ func TestRecordOfAnyAnswer(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.function("done", nil, answers("null"))
 		for answer, want := range map[string]string{
-			"plain \xff text":                    `"plain \ufffd text"`,
+			"plain \xff text":                    "\"plain \ufffd text\"",
 			"":                                   "",
 			strings.Repeat("7", maxEventPayload): `{"errorType":"Serin.ResponseTooLarge","errorMessage":"The response of 1048576 bytes does not fit into the invocation record."}`,
 		} {
@@ -80,6 +82,32 @@ func TestRecordOfAnyAnswer(t *testing.T) {
 			}
 			w.expect("request", string(r.RequestPayload), `{"n":1}`)
 			w.expect("response", string(r.ResponsePayload), want)
+		}
+	})
+}
+
+func FuzzRecord(f *testing.F) {
+	for _, payload := range []string{`{}`, `"<&>\u2028"`, "\xff", `[1e999]`, strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000), `{"errorMessage":"\u0000\ud800"}`, `{"errorMessage":{}}`} {
+		f.Add([]byte(payload), []byte(payload))
+	}
+	f.Fuzz(func(t *testing.T, payload, answered []byte) {
+		if !json.Valid(payload) {
+			payload = []byte(`{}`)
+		}
+		e := &event{RequestID: "id", Last: &answer{StatusCode: 200, FunctionError: "Unhandled", Payload: answered}}
+		told, err := newRecord(e, arn("f"), payload, conditionExhausted, time.Now())
+		if err != nil || !json.Valid(told) {
+			t.Fatalf("record %q, %v", told, err)
+		}
+		var r record
+		if err := json.Unmarshal(told, &r); err != nil || len(r.RequestPayload) == 0 || r.RequestContext.RequestID != "id" {
+			t.Fatalf("record %q, %v", told, err)
+		}
+		if message := attributes(e, conditionExhausted)["ErrorMessage"]; len(message) > maxErrorMessage || !utf8.ValidString(message) {
+			t.Fatalf("message %q", message)
+		}
+		if document, err := e.encode(); err != nil || json.Unmarshal([]byte(document), &event{}) != nil {
+			t.Fatalf("document %q, %v", document, err)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package invoke
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -55,6 +56,16 @@ func TestDestinationThatCannotBe(t *testing.T) {
 		if got := w.log.find("level=ERROR", "cannot tell", "request_id=id-1"); len(got) != 2 {
 			t.Errorf("log lines: %q", got)
 		}
+
+		// Nor can it be a URL that is none, whatever is in it.
+		for i, target := range []string{"http://%ff/", "http://\x00", "https://exa mple"} {
+			w.posts = func(*http.Request) (*http.Response, error) { return nil, io.EOF }
+			w.function("h", w.on("", to(target, "")), answers("1"))
+			w.send("h", fmt.Sprint("id-", i), `{}`)
+			w.wait(second)
+		}
+		w.wait(7 * time.Hour)
+		w.expect("destination failures", w.Recorder.Events("h").DestinationFailures, 3)
 
 		// A destination that has been deleted does not get its record either.
 		w.function("g", w.on("", to(arn("gone"), "")), answers("1"))

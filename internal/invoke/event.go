@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"serin"
@@ -96,9 +97,9 @@ func (e *event) lane() string {
 	}
 	u, err := url.Parse(e.URL)
 	if err != nil {
-		return e.URL
+		return "http://" // where it is found out as well
 	}
-	return u.Scheme + "://" + u.Host // no function has such a name
+	return strings.ToValidUTF8(u.Scheme+"://"+u.Host, "?") // no function has such a name
 }
 
 func (e *event) deadline() time.Time { return e.Accepted.Add(e.Settings.MaxAge) }

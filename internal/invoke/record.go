@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"serin"
 	"serin/internal/store"
@@ -58,12 +61,11 @@ func newRecord(e *event, arn string, payload []byte, condition string, now time.
 		case json.Valid(last.Payload):
 			r.ResponsePayload = last.Payload
 		case len(last.Payload) > 0: // a function may answer with anything
-			text, err := json.Marshal(string(last.Payload))
-			if err != nil {
-				return nil, err
-			}
-			r.ResponsePayload = text
+			r.ResponsePayload = quoted(last.Payload)
 		}
+	}
+	if !fits(r.RequestPayload) || !fits(r.ResponsePayload) {
+		r.RequestPayload, r.ResponsePayload = quoted(r.RequestPayload), quoted(r.ResponsePayload)
 	}
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
@@ -72,6 +74,20 @@ func newRecord(e *event, arn string, payload []byte, condition string, now time.
 		return nil, err
 	}
 	return bytes.TrimSpace(b.Bytes()), nil
+}
+
+// fits reports whether a JSON value is still one within another: encoding/json bounds how deep values may nest.
+func fits(value json.RawMessage) bool {
+	return len(value) == 0 || json.Valid(slices.Concat([]byte{'['}, value, []byte{']'}))
+}
+
+// quoted is the JSON string of a text, or nothing for no text.
+func quoted(text []byte) json.RawMessage {
+	if len(text) == 0 {
+		return nil
+	}
+	b, _ := jsontext.AppendQuote(nil, text) // the error tells of bytes that are not UTF-8, which are replaced
+	return b
 }
 
 // attributes are what a dead letter carries beside the payload of the event, named as on AWS.

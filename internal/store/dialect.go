@@ -1,6 +1,9 @@
 package store
 
-import "strings"
+import (
+	"context"
+	"strings"
+)
 
 // dialect is all that differs between the SQL of the two engines.
 type dialect struct {
@@ -15,6 +18,8 @@ type dialect struct {
 	forUpdate string
 	// skipLocked follows a SELECT that locks the rows which it reads and passes over those that are locked.
 	skipLocked string
+	// insertEvents inserts events.
+	insertEvents func(context.Context, querier, []Event) error
 	// appendChange appends function $1 to the change feed and returns the sequence number.
 	appendChange string
 }
@@ -31,6 +36,7 @@ func sqliteDialect() dialect {
 		),
 		forUpdate:    "", // the only writing transaction has the database
 		skipLocked:   "",
+		insertEvents: insertEach,
 		appendChange: `INSERT INTO changes (function) VALUES ($1) RETURNING seq`,
 	}
 }
@@ -43,8 +49,9 @@ func postgresDialect() dialect {
 			"{bytes}", "BYTEA",
 			"{postgres}", "",
 		),
-		forUpdate:  " FOR UPDATE",
-		skipLocked: " FOR UPDATE SKIP LOCKED",
+		forUpdate:    " FOR UPDATE",
+		skipLocked:   " FOR UPDATE SKIP LOCKED",
+		insertEvents: insertTogether,
 		appendChange: `WITH
 			next AS (UPDATE feed SET seq = seq + 1 RETURNING seq),
 			told AS (SELECT pg_notify('` + feedChannel + `', ''))
