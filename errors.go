@@ -1,6 +1,9 @@
 package serin
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Kind classifies an [Error] by what the caller can do about it. The AWS front end maps each kind
 // to one exception type, whose schema gives the HTTP status and the member names.
@@ -56,4 +59,12 @@ func (e *Error) Error() string { return e.Message }
 // Errorf returns an [Error] of the kind with a formatted message.
 func Errorf(kind Kind, format string, args ...any) *Error {
 	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...)}
+}
+
+// KindOf returns the kind of the [Error] that err is or wraps, or 0 if there is none.
+func KindOf(err error) Kind {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Kind
+	}
+	return 0
 }

@@ -103,7 +103,7 @@ func (h *handler) version(function string, n serin.VersionNumber) VersionRef {
 func (h *handler) rollbackTarget(ctx context.Context, function, alias string) *serin.VersionNumber {
 	n, err := h.Control.LastGood(ctx, function, alias)
 	if err != nil {
-		if !isNotFound(err) && ctx.Err() == nil {
+		if serin.KindOf(err) != serin.KindNotFound && ctx.Err() == nil {
 			h.Log.ErrorContext(ctx, "no rollback target", "function", function, "alias", alias, "error", err)
 		}
 		return nil

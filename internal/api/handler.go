@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -200,10 +199,4 @@ func (h *handler) history(r *http.Request) (any, error) {
 		doc.Releases = append(doc.Releases, h.summary(rel))
 	}
 	return doc, nil
-}
-
-// isNotFound reports whether the error is the domain's for something that does not exist.
-func isNotFound(err error) bool {
-	e, ok := errors.AsType[*serin.Error](err)
-	return ok && e.Kind == serin.KindNotFound
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -148,7 +147,7 @@ func (i *Invoker) run(ctx context.Context, route router.Route, call *executor.In
 	}
 	result, err := i.execute(ctx, route.Function, spec, call)
 	if err != nil {
-		if e, ok := errors.AsType[*serin.Error](err); ok && e.Kind == serin.KindThrottled {
+		if serin.KindOf(err) == serin.KindThrottled {
 			i.Recorder.Throttled(sample.Function, sample.Alias, sample.Version)
 		}
 		return nil, err

@@ -60,13 +60,15 @@ func New(cfg Config) *Controller { return &Controller{Config: cfg, runs: map[str
 // Run drives the active releases in the store and those that are started later, until the context ends and
 // all of them have been saved.
 func (c *Controller) Run(ctx context.Context) error {
+	// From here on releases drive themselves when they start. One that started before is in the store; one
+	// that starts now may be in both, and is driven once.
+	c.mu.Lock()
+	c.ctx = ctx
+	c.mu.Unlock()
 	active, err := c.Store.ActiveReleases(ctx)
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("read active releases: %w", err)
 	}
-	c.mu.Lock()
-	c.ctx = ctx
-	c.mu.Unlock()
 	for _, r := range active {
 		c.Log.InfoContext(ctx, "resuming release", "release", r.ID, "function", r.Function, "alias", r.Alias)
 		if _, err := c.drive(r); err != nil {
@@ -106,7 +108,7 @@ func (c *Controller) Start(ctx context.Context, req Request) (*serin.Release, er
 		Phase: serin.PhaseRunning, Verdict: serin.VerdictNotEnough,
 	}
 	_, alias, err := c.Aliases.Alias(req.Function, req.Alias)
-	if e, ok := errors.AsType[*serin.Error](err); ok && e.Kind == serin.KindNotFound {
+	if serin.KindOf(err) == serin.KindNotFound {
 		return c.startWithout(ctx, r)
 	}
 	if err != nil {
@@ -272,7 +274,7 @@ func (c *Controller) move(ctx context.Context, r *serin.Release, revision string
 	})
 }
 
-// drive starts a goroutine for the release.
+// drive starts a goroutine for the release, unless it has one.
 func (c *Controller) drive(r *serin.Release) (*serin.Release, error) {
 	history := 0.0
 	if r.BaselineRate != nil {
@@ -287,12 +289,15 @@ func (c *Controller) drive(r *serin.Release) (*serin.Release, error) {
 			return nil, fmt.Errorf("evidence of release %s: %w", r.ID, err)
 		}
 	}
-	run := newRun(c, *r, ev)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ctx == nil || c.ctx.Err() != nil {
 		return r, nil // saved; the next Run drives it
 	}
+	if run, ok := c.runs[r.ID]; ok {
+		return run.snapshot(), nil
+	}
+	run := newRun(c, *r, ev)
 	c.runs[r.ID] = run
 	ctx := c.ctx
 	c.wg.Go(func() {
@@ -302,12 +307,4 @@ func (c *Controller) drive(r *serin.Release) (*serin.Release, error) {
 		delete(c.runs, r.ID)
 	})
 	return run.snapshot(), nil
-}
-
-func errorKind(err error) (serin.Kind, bool) {
-	e, ok := errors.AsType[*serin.Error](err)
-	if !ok {
-		return 0, false
-	}
-	return e.Kind, true
 }

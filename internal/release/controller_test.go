@@ -132,14 +132,18 @@ func inBubble(t *testing.T, test func(*world)) {
 	})
 }
 
-// run starts a controller; after kill it is the next one.
-func (w *world) run() {
+// run starts a controller; after kill it is the next one. What is to happen meanwhile is called when the controller
+// has been made, before it runs.
+func (w *world) run(meanwhile ...func()) {
 	w.Controller = release.New(release.Config{
 		Store: w.store, Aliases: w.aliases, Recorder: w.recorder, Now: time.Now,
 		NewID: func() string { return "release-" + strconv.FormatInt(w.ids.Add(1), 10) }, Log: slog.New(slog.DiscardHandler),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stop, w.stopped = cancel, make(chan struct{})
+	for _, f := range meanwhile {
+		f()
+	}
 	go func() {
 		defer close(w.stopped)
 		if err := w.Run(ctx); err != nil {
@@ -336,6 +340,19 @@ func TestKilledControllerConverges(t *testing.T) {
 			}
 		})
 	})
+}
+
+// A release that is started while the controller itself starts, or before, is driven all the same, and once.
+func TestStartWhileTheControllerStarts(t *testing.T) {
+	for range 20 {
+		inBubble(t, func(w *world) {
+			w.live(1)
+			w.kill()
+			started := make(chan string, 1)
+			w.run(func() { go func() { started <- w.start(2, nil).ID }() })
+			w.until(<-started, func(r *serin.Release) bool { return len(r.Steps) == 1 })
+		})
+	}
 }
 
 func TestEffectsAreTriedAgain(t *testing.T) {

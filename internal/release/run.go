@@ -262,8 +262,8 @@ func (r *run) flush() {
 // instance, will not go away: nothing has to be undone, so the release ends where it is. Everything else is
 // tried again.
 func (r *run) refused(ctx context.Context, err error, now time.Time) time.Duration {
-	kind, ok := errorKind(err)
-	if !ok || kind == serin.KindPrecondition || kind == serin.KindInternal || r.release.Phase != serin.PhaseRunning {
+	kind := serin.KindOf(err)
+	if kind == 0 || kind == serin.KindPrecondition || kind == serin.KindInternal || r.release.Phase != serin.PhaseRunning {
 		return r.failed(ctx, "move alias", err)
 	}
 	if err := r.save(ctx, conflict(r.release, "the alias cannot be moved: "+err.Error(), now), now); err != nil {
@@ -275,7 +275,7 @@ func (r *run) refused(ctx context.Context, err error, now time.Time) time.Durati
 // failed notes that an effect failed and returns when to try again. An alias that was changed meanwhile is
 // no failure: the next look decides what it means.
 func (r *run) failed(ctx context.Context, what string, err error) time.Duration {
-	if e, ok := errorKind(err); ok && e == serin.KindPrecondition {
+	if serin.KindOf(err) == serin.KindPrecondition {
 		return time.Millisecond
 	}
 	r.retry = min(max(2*r.retry, retryFirst), retryMost)
