@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,9 +14,6 @@ import (
 	"serin/internal/api"
 	"serin/internal/awsapi"
 )
-
-// probe is the signal that only asks whether a process exists.
-const probe = syscall.Signal(0)
 
 const (
 	codePath     = api.Prefix + "code/"
