@@ -74,11 +74,20 @@ func newExecutor(tb testing.TB, cfg Config) *Executor {
 	return e
 }
 
+// lacking ends a test that needs what the machine does not have: it is skipped, or fails where nothing may be missing.
+func lacking(tb testing.TB, err error) {
+	tb.Helper()
+	if os.Getenv("SERIN_TEST_STRICT") != "" {
+		tb.Fatal(err)
+	}
+	tb.Skipf("skipped: %v", err)
+}
+
 // needInterpreter skips the test if the machine cannot run the runtime.
 func needInterpreter(tb testing.TB, e *Executor, runtime string) {
 	tb.Helper()
 	if _, err := e.Resolve(tb.Context(), runtime); err != nil {
-		tb.Skipf("skipped: %v", err)
+		lacking(tb, err)
 	}
 }
 
@@ -114,7 +123,7 @@ func shellSpec(tb testing.TB, script string) *Spec {
 	tb.Helper()
 	for _, program := range []string{"bash", "curl"} {
 		if _, err := exec.LookPath(program); err != nil {
-			tb.Skipf("skipped: %v", err)
+			lacking(tb, err)
 		}
 	}
 	head := "#!/usr/bin/env bash\nset -u\napi=http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime\n"

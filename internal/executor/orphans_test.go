@@ -24,7 +24,7 @@ const helperVariable = "EXECUTOR_TEST_HELPER"
 func detaching(tb testing.TB, mark string) *Spec {
 	tb.Helper()
 	if _, err := exec.LookPath("setsid"); err != nil {
-		tb.Skipf("skipped: %v", err)
+		lacking(tb, err)
 	}
 	return shellSpec(tb, `
 setsid bash -c 'sleep 1000; true `+mark+`' &

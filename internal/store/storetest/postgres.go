@@ -40,6 +40,9 @@ func StartPostgres(tb testing.TB) *Postgres {
 	}
 	bin, err := binaries()
 	if err != nil {
+		if os.Getenv("SERIN_TEST_STRICT") != "" { //nolint:forbidigo // how CI says that nothing may be missing
+			tb.Fatalf("PostgreSQL cannot be tested: %v", err)
+		}
 		tb.Skipf("PostgreSQL is not tested: %v; install it, or set %s to the URL of a server", err, Variable)
 	}
 	p, stop, err := start(tb.Context(), bin)
