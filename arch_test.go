@@ -16,6 +16,7 @@ import (
 // layers only: never its own layer, never one above. docs/design.md says what each is for.
 var layers = [][]string{
 	{"serin", "serin/internal/evidence"},
+	{"serin/internal/egress"},
 	{"serin/internal/bundle", "serin/internal/executor", "serin/internal/metrics", "serin/internal/router", "serin/internal/store"},
 	{"serin/internal/control", "serin/internal/invoke", "serin/internal/release"},
 	{"serin/internal/api", "serin/internal/awsapi", "serin/internal/functionurl"},
@@ -34,6 +35,8 @@ var owners = map[string][]string{
 	"github.com/jackc/pgx":   {"serin/internal/store", "serin/internal/store/storetest"},
 	"os/exec":                {"serin/internal/executor", "serin/internal/store/storetest", "serin/internal/cli"},
 	"github.com/spf13/cobra": {"serin/internal/cli"},
+	"gvisor.dev/gvisor":      {"serin/internal/egress"},
+	"golang.org/x/net/dns":   {"serin/internal/egress"},
 }
 
 func TestArchitecture(t *testing.T) {
