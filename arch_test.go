@@ -16,7 +16,7 @@ import (
 // layers only: never its own layer, never one above. docs/design.md says what each is for.
 var layers = [][]string{
 	{"serin", "serin/internal/evidence"},
-	{"serin/internal/egress"},
+	{"serin/internal/egress", "serin/internal/sandbox"},
 	{"serin/internal/bundle", "serin/internal/executor", "serin/internal/metrics", "serin/internal/router", "serin/internal/store"},
 	{"serin/internal/control", "serin/internal/invoke", "serin/internal/release"},
 	{"serin/internal/api", "serin/internal/awsapi", "serin/internal/functionurl"},
@@ -33,7 +33,7 @@ var owners = map[string][]string{
 	"database/sql":           {"serin/internal/store"},
 	"modernc.org/sqlite":     {"serin/internal/store"},
 	"github.com/jackc/pgx":   {"serin/internal/store", "serin/internal/store/storetest"},
-	"os/exec":                {"serin/internal/executor", "serin/internal/store/storetest", "serin/internal/cli"},
+	"os/exec":                {"serin/internal/sandbox", "serin/internal/executor", "serin/internal/store/storetest", "serin/internal/cli"},
 	"github.com/spf13/cobra": {"serin/internal/cli"},
 	"gvisor.dev/gvisor":      {"serin/internal/egress"},
 	"golang.org/x/net/dns":   {"serin/internal/egress"},

@@ -99,7 +99,7 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%w", err) })
 	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(
-		a.initCommand(), a.serveCommand(), a.envCommand(), a.demoCommand(),
+		a.initCommand(), a.serveCommand(), a.envCommand(), a.doctorCommand(), a.demoCommand(),
 		a.shipCommand(), a.statusCommand(), a.rollbackCommand(), a.historyCommand(), a.versionsCommand(),
 		a.promoteCommand(), a.holdCommand(), a.resumeCommand(), a.abortCommand(),
 		a.invokeCommand(), a.versionCommand(),

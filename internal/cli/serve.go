@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"serin/internal/egress"
+	"serin/internal/sandbox"
 	"serin/internal/server"
 )
 
@@ -45,6 +47,8 @@ It then finishes running invocations for up to 30 seconds, and leaves no process
 	f.StringVar(&cfg.Account, "account", defaultAccount, "account that ARNs carry")
 	f.StringVar(&cfg.ReadyFile, "ready-file", "", "write the endpoint and the credentials to `FILE` once requests are served")
 	f.StringVar(&cfg.Auth, "auth", server.AuthSigV4, "sigv4, or none on a loopback address")
+	f.TextVar(&cfg.Network, "network", egress.Policy{}, "what functions may connect to: none, public, all, and rules such as public,allow=10.0.0.0/8:5432")
+	f.StringVar((*string)(&cfg.Isolation), "isolation", string(sandbox.IsolationAuto), "auto, require (refuse to start if a protection is missing), or none")
 	f.BoolVarP(&verbose, "verbose", "v", false, "log more")
 	f.BoolVar(&asJSON, "log-json", false, "log as JSON")
 	return cmd

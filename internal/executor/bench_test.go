@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"serin/internal/sandbox"
 )
 
 // floor is the least that an invocation can cost with net/http in front and standard runtime clients behind:
@@ -43,9 +45,10 @@ func startFloor(b *testing.B, e *Executor, s *Spec) (*floor, func()) {
 	defer l.Close()
 	env := e.newEnvironment(&pool{}, s)
 	env.interpreter = in
-	argv := in.command(s, e.runtimeDir)
+	paths := &sandbox.Paths{Task: s.CodeDir, Runtime: e.runtimeDir, Tmp: "/tmp"}
+	argv := in.command(s, paths)
 	cmd := exec.CommandContext(b.Context(), argv[0], argv[1:]...)
-	cmd.Env, cmd.Dir, cmd.Stderr = env.variables(l.Addr().String()), s.CodeDir, os.Stderr
+	cmd.Env, cmd.Dir, cmd.Stderr = env.variables(l.Addr().String(), paths), s.CodeDir, os.Stderr
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
 	}

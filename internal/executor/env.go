@@ -6,13 +6,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"serin/internal/sandbox"
 )
 
 // variables returns the environment variables of a runtime, as AWS Lambda sets them: first what a
-// function may replace, then its own, then what is reserved.
-func (env *environment) variables(api string) []string {
+// function may replace, then its own, then what is reserved. The Runtime API is at api.
+func (env *environment) variables(api string, paths *sandbox.Paths) []string {
 	s, cfg := env.spec, &env.executor.cfg
-	code, runtimeDir := s.CodeDir, env.executor.runtimeDir
+	code, runtimeDir := paths.Task, paths.Runtime
 	v := map[string]string{
 		"LANG": "en_US.UTF-8",
 		"TZ":   ":UTC",
@@ -20,9 +22,11 @@ func (env *environment) variables(api string) []string {
 		"LD_LIBRARY_PATH": strings.Join([]string{
 			runtimeDir, runtimeDir + "/lib", code, code + "/lib", "/opt/lib",
 		}, ":"),
-		"TMPDIR":                   filepath.Join(env.dir, "tmp"),
 		"AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
 		"AWS_XRAY_DAEMON_ADDRESS":  "127.0.0.1:2000",
+	}
+	if paths.Tmp != "/tmp" {
+		v["TMPDIR"] = paths.Tmp
 	}
 	if env.interpreter.Path != "" {
 		v["PATH"] = filepath.Dir(env.interpreter.Path) + ":" + v["PATH"]

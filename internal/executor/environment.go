@@ -7,12 +7,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"syscall"
 	"time"
 
 	"serin"
+	"serin/internal/sandbox"
 )
 
 // environment is an execution environment: one process at a time that serves one invocation at a time of one
@@ -27,7 +27,6 @@ type environment struct {
 	spec        *Spec
 	id          string
 	created     time.Time
-	dir         string
 	stream      LogStream
 	journal     journal
 	interpreter Interpreter
@@ -36,7 +35,10 @@ type environment struct {
 	api         *session
 	output      *outputPipe
 
-	process     *process
+	sandbox     *sandbox.Sandbox
+	paths       sandbox.Paths
+	process     *sandbox.Process
+	ice         ice
 	state       State
 	idleSince   time.Time
 	invocations int
@@ -51,7 +53,6 @@ func (e *Executor) newEnvironment(p *pool, s *Spec) *environment {
 	now := time.Now()
 	env := &environment{
 		executor: e, pool: p, spec: s, id: id, created: now, state: StateStarting,
-		dir: filepath.Join(e.envDir(), id),
 	}
 	env.stream = LogStream{
 		Function: s.Function, Version: s.Version, Group: s.LogGroup,
@@ -111,7 +112,10 @@ func (env *environment) initialise(ctx context.Context, limit time.Duration, pha
 	default:
 		failure = env.exitFailure()
 	}
-	env.stop()
+	if env.sandbox.Reset() != nil {
+		env.sandbox.Close()
+	}
+	env.disconnect()
 	if env.executor.killing.Load() {
 		return nil, took, errShutdown
 	}
@@ -132,9 +136,6 @@ func (env *environment) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(env.dir, "tmp"), 0o700); err != nil {
-		return err
-	}
 	env.interpreter = in
 	name := in.family + ":" + in.Version
 	digest := sha256.Sum256([]byte(name))
@@ -145,48 +146,93 @@ func (env *environment) prepare(ctx context.Context) error {
 
 // start starts the runtime process.
 func (env *environment) start() error {
-	api, err := newSession()
+	e, s := env.executor, env.spec
+	if err := env.enter(); err != nil {
+		return err
+	}
+	listener, err := env.sandbox.Listen()
 	if err != nil {
 		return err
 	}
-	output, err := newOutputPipe(&env.journal)
+	api := newSession(listener)
+	p, output, err := env.run()
 	if err != nil {
 		api.close()
 		return err
 	}
-	go output.run()
-	p, err := env.executor.launcher.start(command{
-		argv:   env.interpreter.command(env.spec, env.executor.runtimeDir),
-		env:    env.variables(api.listener.Addr().String()),
-		dir:    env.spec.CodeDir,
-		output: output.write,
-	})
-	_ = output.write.Close()
-	if err != nil {
-		output.close()
-		api.close()
-		return err
-	}
-	e := env.executor
 	e.mu.Lock()
 	env.api, env.output, env.process = api, output, p
-	env.memory = memory{}
+	env.memory = memory{limit: s.MemoryMB}
 	e.mu.Unlock()
 	if e.killing.Load() {
-		p.kill()
+		env.sandbox.Kill()
 	}
 	e.background.Go(func() {
-		<-p.done
+		<-p.Done()
 		api.exit()
 		e.ended(env)
 	})
 	return nil
 }
 
+// enter makes sure that there is a sandbox with the function in it.
+func (env *environment) enter() error {
+	e, s := env.executor, env.spec
+	if env.sandbox != nil {
+		select {
+		case <-env.sandbox.Done(): // it was out of memory
+		default:
+			return nil
+		}
+	}
+	place, err := e.host.New()
+	if err != nil {
+		return err
+	}
+	paths, err := place.Enter(&sandbox.Contents{
+		Task: s.CodeDir, Layers: s.LayersDir, Show: env.interpreter.shown, TmpMB: s.TmpMB, MemoryMB: s.MemoryMB,
+	})
+	if err != nil {
+		place.Close()
+		return err
+	}
+	e.connect(place, s)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	env.sandbox, env.paths = place, paths
+	return nil
+}
+
+// run starts the runtime.
+func (env *environment) run() (*sandbox.Process, *outputPipe, error) {
+	output, err := newOutputPipe(&env.journal)
+	if err != nil {
+		return nil, nil, err
+	}
+	go output.run()
+	argv := env.interpreter.command(env.spec, &env.paths)
+	p, err := env.sandbox.Start(&sandbox.Command{
+		Path: argv[0], Args: argv, Env: env.variables(env.sandbox.Address, &env.paths), Dir: env.paths.Task, Output: output.write,
+	})
+	_ = output.write.Close()
+	if err != nil {
+		output.close()
+		return nil, nil, err
+	}
+	return p, output, nil
+}
+
 // stop ends the process and waits until it and everything that it had started are gone.
 func (env *environment) stop() {
-	env.process.kill()
-	<-env.process.done
+	env.sandbox.Close()
+	if env.process != nil {
+		env.disconnect()
+	}
+}
+
+// disconnect ends what the server has to do with a runtime whose processes are gone.
+func (env *environment) disconnect() {
+	<-env.process.Done()
 	env.output.drain()
 	env.output.close()
 	env.api.close()
@@ -194,20 +240,17 @@ func (env *environment) stop() {
 
 // end ends the environment.
 func (env *environment) end() {
-	if env.process != nil {
+	if env.sandbox != nil {
 		env.stop()
-	}
-	if err := os.RemoveAll(env.dir); err != nil {
-		env.executor.log.Warn("cannot remove the directory of an execution environment", "dir", env.dir, "error", err)
 	}
 }
 
 // exitFailure describes the end of the runtime process during an initialisation.
 func (env *environment) exitFailure() *initFailure {
-	<-env.process.done
-	end := env.process.end
+	<-env.process.Done()
+	end := env.process.End()
 	f := &initFailure{errorType: "Runtime.ExitError", message: exitMessage(end), repeatable: true}
-	errno, ok := errors.AsType[syscall.Errno](end.startError)
+	errno, ok := errors.AsType[syscall.Errno](end.StartError)
 	if !ok {
 		return f
 	}
@@ -220,7 +263,7 @@ func (env *environment) exitFailure() *initFailure {
 	program := env.interpreter.Path
 	if program == "" {
 		program = "/var/task/bootstrap"
-		if _, err := os.Stat(filepath.Join(env.spec.CodeDir, "bootstrap")); err != nil {
+		if !exists(filepath.Join(env.spec.CodeDir, "bootstrap")) && (env.spec.LayersDir == "" || !exists(filepath.Join(env.spec.LayersDir, "bootstrap"))) {
 			f.message = "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"
 			return f
 		}
@@ -230,7 +273,7 @@ func (env *environment) exitFailure() *initFailure {
 }
 
 // exitMessage says that a runtime has ended.
-func exitMessage(end ending) string {
+func exitMessage(end sandbox.Ending) string {
 	if s := end.String(); s != "" {
 		return "Runtime exited with error: " + s
 	}
@@ -271,11 +314,11 @@ func (env *environment) answerOf(in *Invocation, start time.Time, r *Result) *Re
 		}
 		env.finish(in, start, r, "", "")
 	case errors.Is(err, errTime):
-		env.process.kill()
+		env.sandbox.Kill()
 		env.failWith(in, start, r, serin.OutcomeTimeout, "Sandbox.Timedout", timeoutText(env.spec.Timeout))
 	default:
-		<-env.process.done
-		env.failWith(in, start, r, serin.OutcomeCrash, "Runtime.ExitError", exitMessage(env.process.end))
+		<-env.process.Done()
+		env.failWith(in, start, r, serin.OutcomeCrash, "Runtime.ExitError", exitMessage(env.process.End()))
 	}
 	return r
 }

@@ -5,13 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"serin"
+	"serin/internal/egress"
+	"serin/internal/sandbox"
 )
 
 // Config says how an [Executor] works. Dir is required; the zero value of everything else is usable.
@@ -32,6 +37,16 @@ type Config struct {
 	IdleTimeout time.Duration
 	// InitTimeout limits an initialisation before the first invocation (default 10 s, as on AWS).
 	InitTimeout time.Duration
+	// Isolation says what happens if the kernel does not grant everything that isolates functions.
+	Isolation sandbox.Isolation
+	// Network says what functions may connect to; the zero value is what [egress.ParsePolicy] makes of "public".
+	// Where nothing is isolated they may connect to whatever the server may.
+	Network egress.Policy
+	// SpareSandboxes is how many sandboxes are kept prepared for the next new environments.
+	SpareSandboxes int
+	// FreezeAfter is how long an environment is idle before its processes are stopped until its next
+	// invocation (default 100 ms; negative: never).
+	FreezeAfter time.Duration
 	// Interpreters names the program to use for a family of runtimes ("nodejs", "python") instead of the one on
 	// the PATH.
 	Interpreters map[string]string
@@ -52,10 +67,13 @@ type Spec struct {
 	Runtime  string // a Lambda identifier
 	Handler  string
 	CodeDir  string // the absolute path of the unpacked package, which is not written to
-	MemoryMB int
-	Timeout  time.Duration // of one invocation
-	Env      map[string]string
-	LogGroup string
+	// LayersDir is the absolute path of the layers, merged, or empty. It is not written to.
+	LayersDir string
+	MemoryMB  int
+	TmpMB     int           // size of /tmp, in MiB
+	Timeout   time.Duration // of one invocation
+	Env       map[string]string
+	LogGroup  string
 }
 
 // Key returns what environments of the version are pooled by.
@@ -91,6 +109,7 @@ const (
 	defaultMaxEnvironments = 1000
 	defaultIdleTimeout     = 5 * time.Minute
 	defaultInitTimeout     = 10 * time.Second
+	defaultFreezeAfter     = 100 * time.Millisecond
 )
 
 // defaultSettleTime is how long an invocation waits for an environment whose runtime has answered the last one but not
@@ -107,7 +126,8 @@ type Executor struct {
 	log          *slog.Logger
 	runtimeDir   string
 	settleTime   time.Duration
-	launcher     *launcher
+	host         *sandbox.Host
+	relay        *egress.Relay
 	interpreters *interpreters
 	stopSweep    context.CancelFunc
 	background   sync.WaitGroup // sweeping, settling and the end of environments
@@ -134,6 +154,9 @@ func New(cfg Config) (*Executor, error) {
 	if cfg.InitTimeout == 0 {
 		cfg.InitTimeout = defaultInitTimeout
 	}
+	if cfg.FreezeAfter == 0 {
+		cfg.FreezeAfter = defaultFreezeAfter
+	}
 	dir, err := filepath.Abs(cfg.Dir)
 	if err != nil || cfg.Dir == "" {
 		return nil, fmt.Errorf("executor: bad directory %q", cfg.Dir)
@@ -152,27 +175,66 @@ func New(cfg Config) (*Executor, error) {
 	if err := e.writeRuntime(); err != nil {
 		return nil, fmt.Errorf("executor: %w", err)
 	}
-	if e.launcher, err = newLauncher(e.runtimeDir); err != nil {
+	if err := e.openHost(); err != nil {
 		return nil, fmt.Errorf("executor: %w", err)
 	}
-	if !e.launcher.guard.contained() {
-		e.log.Warn("the kernel grants no pid namespaces: a process that a function detaches may outlive its environment")
+	if err := e.NoNetwork(); err != nil {
+		e.log.Warn("functions cannot reach the network", "error", err)
+	}
+	if missing := sandbox.Missing(e.host.Protections()); missing != "" {
+		e.log.Warn("functions are not fully isolated", "missing", missing)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	e.stopSweep = cancel
 	e.background.Go(func() { e.sweep(ctx) })
+	if cfg.FreezeAfter > 0 {
+		e.background.Go(func() { e.freezeIdle(ctx) })
+	}
 	return e, nil
 }
 
+// openHost finds out what sandboxes the machine grants, and how they reach the network.
+func (e *Executor) openHost() (err error) {
+	cfg := sandbox.Config{
+		Dir: filepath.Join(e.cfg.Dir, "sandboxes"), Runtime: e.runtimeDir, Isolation: e.cfg.Isolation, Spare: e.cfg.SpareSandboxes,
+		ResolvConf: egress.ResolvConf, Log: e.log,
+	}
+	if e.cfg.Network.Mode() != egress.None {
+		mask := netip.AddrFrom4([4]byte(net.CIDRMask(egress.PrefixLen, 32)))
+		cfg.Link = &sandbox.Link{
+			Name: egress.DeviceName, Address: egress.FunctionAddr(), Mask: mask, Gateway: egress.GatewayAddr(), MTU: egress.MTU,
+		}
+		e.relay = egress.New(egress.Config{Policy: e.cfg.Network})
+	}
+	e.host, err = sandbox.Open(cfg)
+	return err
+}
+
+// connect carries the packets of a sandbox to the network for as long as it exists.
+func (e *Executor) connect(place *sandbox.Sandbox, s *Spec) {
+	if place.Tun == nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	e.background.Go(func() {
+		<-place.Done()
+		cancel()
+	})
+	e.background.Go(func() {
+		err := e.relay.Serve(ctx, place.Tun, e.log.With("function", s.Function, "version", s.Version))
+		if err != nil && ctx.Err() == nil {
+			e.log.Warn("an execution environment has lost its network", "function", s.Function, "version", s.Version, "error", err)
+		}
+	})
+}
+
+// NoNetwork says why functions cannot reach the network although they may; it is nil if they can.
+func (e *Executor) NoNetwork() error { return e.host.NoLink() }
+
 // writeRuntime prepares the directory.
 func (e *Executor) writeRuntime() error {
-	for _, d := range []string{e.runtimeDir, e.envDir()} {
-		if err := os.RemoveAll(d); err != nil {
-			return err
-		}
-		if err := os.MkdirAll(d, 0o755); err != nil {
-			return err
-		}
+	if err := errors.Join(os.RemoveAll(e.runtimeDir), os.MkdirAll(e.runtimeDir, 0o755)); err != nil {
+		return err
 	}
 	return errors.Join(
 		os.WriteFile(filepath.Join(e.runtimeDir, "bootstrap.cjs"), nodeBootstrap, 0o644),
@@ -180,7 +242,13 @@ func (e *Executor) writeRuntime() error {
 	)
 }
 
-func (e *Executor) envDir() string { return filepath.Join(e.cfg.Dir, "env") }
+// Isolates reports whether functions see files of their own, with the code at /var/task and layers at /opt.
+func (e *Executor) Isolates() bool {
+	return slices.ContainsFunc(e.Protections(), func(p sandbox.Protection) bool { return p.Name == sandbox.ProtectFiles && p.On })
+}
+
+// Protections lists what functions are protected by from each other, and what is missing.
+func (e *Executor) Protections() []sandbox.Protection { return e.host.Protections() }
 
 // Invoke runs one invocation of a version and returns how it ended, which may be an error of the function. The
 // error is a [serin.Error] if the platform could not run it: too many invocations at a time, a runtime that the
@@ -197,6 +265,11 @@ func (e *Executor) Invoke(ctx context.Context, s *Spec, in *Invocation) (*Result
 		}
 		if env.isNew() {
 			return e.invokeCold(context.WithoutCancel(ctx), env, in)
+		}
+		if err := env.thaw(); err != nil {
+			e.log.WarnContext(ctx, "cannot thaw an execution environment", "function", s.Function, "error", err)
+			e.discard(env)
+			continue
 		}
 		switch err := env.api.awaitReady(time.Now().Add(e.settleTime)); {
 		case err == nil:
@@ -311,6 +384,5 @@ func (e *Executor) Close(ctx context.Context) error {
 	}
 	e.stopSweep()
 	e.background.Wait()
-	e.launcher.close()
-	return errors.Join(err, os.RemoveAll(e.envDir()))
+	return errors.Join(err, e.host.Close())
 }

@@ -74,6 +74,14 @@ func newExecutor(tb testing.TB, cfg Config) *Executor {
 	return e
 }
 
+// taskDir is where a function finds its code.
+func taskDir(e *Executor, s *Spec) string {
+	if e.Isolates() {
+		return "/var/task"
+	}
+	return s.CodeDir
+}
+
 // lacking ends a test that needs what the machine does not have: it is skipped, or fails where nothing may be missing.
 func lacking(tb testing.TB, err error) {
 	tb.Helper()
@@ -95,7 +103,7 @@ func goSpec(tb testing.TB) *Spec {
 	tb.Helper()
 	return &Spec{
 		Function: "gofn", Version: "1", Runtime: "provided.al2023", Handler: "bootstrap", CodeDir: buildProgram(tb, "awsgo"),
-		MemoryMB: 128, Timeout: 10 * time.Second, LogGroup: "/aws/lambda/gofn",
+		MemoryMB: 128, TmpMB: 512, Timeout: 10 * time.Second, LogGroup: "/aws/lambda/gofn",
 	}
 }
 
@@ -104,7 +112,7 @@ func pythonSpec(tb testing.TB, code string) *Spec {
 	dir := writeFiles(tb, map[string]string{"app.py": code})
 	return &Spec{
 		Function: "pyfn", Version: "1", Revision: dir, Runtime: "python3.11", Handler: "app.handler", CodeDir: dir,
-		MemoryMB: 128, Timeout: 10 * time.Second, LogGroup: "/aws/lambda/pyfn",
+		MemoryMB: 128, TmpMB: 512, Timeout: 10 * time.Second, LogGroup: "/aws/lambda/pyfn",
 	}
 }
 
@@ -113,7 +121,7 @@ func nodeSpec(tb testing.TB, code string) *Spec {
 	dir := writeFiles(tb, map[string]string{"index.js": code})
 	return &Spec{
 		Function: "jsfn", Version: "1", Revision: dir, Runtime: "nodejs20.x", Handler: "index.handler", CodeDir: dir,
-		MemoryMB: 128, Timeout: 10 * time.Second, LogGroup: "/aws/lambda/jsfn",
+		MemoryMB: 128, TmpMB: 512, Timeout: 10 * time.Second, LogGroup: "/aws/lambda/jsfn",
 	}
 }
 
@@ -130,6 +138,6 @@ func shellSpec(tb testing.TB, script string) *Spec {
 	dir := writeFiles(tb, map[string]string{"bootstrap": head + strings.TrimSpace(script) + "\n"})
 	return &Spec{
 		Function: "shfn", Version: "1", Revision: dir, Runtime: "provided.al2023", Handler: "x", CodeDir: dir,
-		MemoryMB: 128, Timeout: 10 * time.Second, LogGroup: "/aws/lambda/shfn",
+		MemoryMB: 128, TmpMB: 512, Timeout: 10 * time.Second, LogGroup: "/aws/lambda/shfn",
 	}
 }

@@ -15,7 +15,7 @@ func TestInitialisationIsRepeated(t *testing.T) {
 	var events logRecorder
 	e := newExecutor(t, Config{InitTimeout: 2 * time.Second, Logs: events.sink})
 	// The directory for temporary files is kept between the two.
-	const once = "import os, sys, time\nmark = os.environ['TMPDIR'] + '/mark'\nif not os.path.exists(mark):\n    open(mark, 'w').close()\n    %s\ndef handler(e, c):\n    return e\n"
+	const once = "import os, sys, time\nmark = '/tmp/mark'\nif not os.path.exists(mark):\n    open(mark, 'w').close()\n    %s\ndef handler(e, c):\n    return e\n"
 	for name, c := range map[string]struct{ statement, report string }{
 		"exception": {"raise ValueError('first')", `^INIT_REPORT Init Duration: \d+\.\d\d ms\tPhase: init\tStatus: error\tError Type: Runtime.Unknown\t$`},
 		"exit":      {"sys.exit(3)", `^INIT_REPORT Init Duration: \d+\.\d\d ms\tPhase: init\tStatus: error\tError Type: Runtime.ExitError\t$`},

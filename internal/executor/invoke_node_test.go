@@ -175,7 +175,7 @@ func TestNodeErrorShape(t *testing.T) {
 	}
 	unmarshal(t, r.Payload, &got)
 	if got.ErrorType != "Mine" || got.ErrorMessage != "no" || len(got.Trace) < 2 || got.Trace[0] != "Mine: no" ||
-		!strings.Contains(got.Trace[1], s.CodeDir+"/index.js:1:") {
+		!strings.Contains(got.Trace[1], taskDir(e, s)+"/index.js:1:") {
 		t.Errorf("payload %s", r.Payload)
 	}
 	s = nodeSpec(t, "require('nosuchmodule');")

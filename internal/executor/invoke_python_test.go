@@ -3,6 +3,8 @@ package executor
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -103,8 +105,11 @@ func TestExecWrapper(t *testing.T) {
 	e := newExecutor(t, Config{})
 	needInterpreter(t, e, "python3.11")
 	s := pythonSpec(t, "import os\ndef handler(e, c):\n    return os.environ['WRAPPED']\n")
-	wrapper := writeFiles(t, map[string]string{"wrapper": "#!/bin/sh\nWRAPPED=yes exec \"$@\"\n"}) + "/wrapper"
-	s.Env = map[string]string{"AWS_LAMBDA_EXEC_WRAPPER": wrapper}
+	wrapper := []byte("#!/bin/sh\nWRAPPED=yes exec \"$@\"\n")
+	if err := os.WriteFile(filepath.Join(s.CodeDir, "wrapper"), wrapper, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s.Env = map[string]string{"AWS_LAMBDA_EXEC_WRAPPER": taskDir(e, s) + "/wrapper"}
 	if r := invoke(t, e, s, `{}`); string(r.Payload) != `"yes"` {
 		t.Errorf("payload %s\n%s", r.Payload, r.Tail)
 	}
@@ -121,7 +126,7 @@ func TestPythonErrorShape(t *testing.T) {
 	needInterpreter(t, e, "python3.11")
 	s := pythonSpec(t, "def inner():\n    raise KeyError('k')\n\ndef handler(e, c):\n    inner()\n")
 	r := invoke(t, e, s, `{}`)
-	file := s.CodeDir + "/app.py"
+	file := taskDir(e, s) + "/app.py"
 	want := map[string]any{
 		"errorMessage": "'k'", "errorType": "KeyError", "requestId": testID,
 		"stackTrace": []any{
@@ -149,7 +154,7 @@ def handler(e, c):
             c.invoked_function_arn, c.aws_request_id, 9000 < c.get_remaining_time_in_millis() <= 10000,
             c.client_context.custom, c.client_context.env, c.client_context.client.app_title, c.client_context.client.installation_id,
             c.identity.cognito_identity_id, os.environ["_X_AMZN_TRACE_ID"], os.environ["AWS_EXECUTION_ENV"], os.getcwd() == os.environ["LAMBDA_TASK_ROOT"],
-            sys.path[0] == os.environ["LAMBDA_TASK_ROOT"], os.path.isdir(os.environ["TMPDIR"]), sys.argv[1:]]
+            sys.path[0] == os.environ["LAMBDA_TASK_ROOT"], os.access("/tmp", os.W_OK), sys.argv[1:]]
 `)
 	r, err := e.Invoke(t.Context(), s, &Invocation{
 		RequestID: testID, InvokedARN: "arn:x", Payload: []byte(`{}`), TraceID: "Root=1",

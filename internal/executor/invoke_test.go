@@ -91,7 +91,8 @@ func (c *invokeCase) run(t *testing.T, e *Executor) {
 
 func TestInvokeGo(t *testing.T) {
 	e := newExecutor(t, Config{})
-	s := goSpec(t)
+	s, roomy := goSpec(t), goSpec(t)
+	roomy.Version, roomy.MemoryMB = "roomy", 1024
 	// A program cannot break off a response for good: aws-lambda-go says so in a trailer.
 	runCases(t, e, []invokeCase{
 		{name: "echo", spec: s, payload: `{"do":"echo","echo":{"a":[1,"ü"]}}`, want: `{"a":[1,"ü"]}`},
@@ -135,7 +136,7 @@ func TestInvokeGo(t *testing.T) {
 			errType: "Function.ResponseSizeTooLarge", message: "Response payload size exceeded maximum allowed payload size (6291556 bytes).",
 		},
 		{
-			name: "response far too large", spec: s, payload: `{"do":"big","n":100000000}`, outcome: serin.OutcomeFunctionError,
+			name: "response far too large", spec: roomy, payload: `{"do":"big","n":100000000}`, outcome: serin.OutcomeFunctionError,
 			errType: "Function.ResponseSizeTooLarge",
 		},
 		{name: "output", spec: s, payload: `{"do":"print","n":20000}`, want: `null`, logs: []string{"ppp\nno newline\nEND RequestId: " + testID}},
@@ -191,7 +192,7 @@ curl() { command curl -0 "$@"; }
 answer() { curl -sS -o /dev/null "$api/invocation/$id/response" -d "$event"; }`+loop), payload: `{"old":1}`, want: `{"old":1}`},
 		{name: "expect", spec: shellSpec(t, `
 answer() { printf '"%0*d"' 5000000 7 > body; curl -sS -o /dev/null -H 'Expect: 100-continue' "$api/invocation/$id/response" --data-binary @body; }
-cd "$TMPDIR"`+loop), payload: `{}`, want: `"` + strings.Repeat("0", 4999999) + `7"`},
+cd /tmp`+loop), payload: `{}`, want: `"` + strings.Repeat("0", 4999999) + `7"`},
 		{
 			name: "error", spec: shellSpec(t, `
 answer() { curl -sS -o /dev/null -H 'Lambda-Runtime-Function-Error-Type: Function.Shell' "$api/invocation/$id/error" -d '{"errorType":"Shell","errorMessage":"no"}'; }`+loop),
@@ -300,21 +301,21 @@ func TestInvokeContext(t *testing.T) {
 		got.Remaining <= 9000 || got.Remaining > 10000 {
 		t.Errorf("context %s", r.Payload)
 	}
-	if e.launcher.guard.contained() && got.Pid != 2 {
-		t.Errorf("pid %d, want 2: the runtime is not alone with its supervisor", got.Pid)
+	if e.Isolates() && got.Pid != 3 {
+		t.Errorf("pid %d, want 3: the runtime is not alone in its sandbox", got.Pid)
 	}
 	if len(got.Files) < 3 {
 		t.Errorf("the runtime has only %q open", got.Files)
 	}
 	for _, name := range got.Files {
-		if strings.HasSuffix(name, "/inherited") && e.launcher.guard.contained() {
+		if strings.HasSuffix(name, "/inherited") && e.Isolates() {
 			t.Errorf("the runtime has inherited %s", name)
 		}
 	}
 	want := []string{
 		"AWS_ACCESS_KEY_ID=AKIA", "AWS_DEFAULT_REGION=us-east-1", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=128", "AWS_LAMBDA_FUNCTION_NAME=gofn",
 		"AWS_LAMBDA_FUNCTION_VERSION=1", "AWS_LAMBDA_INITIALIZATION_TYPE=on-demand", "AWS_LAMBDA_LOG_GROUP_NAME=/aws/lambda/gofn",
-		"AWS_REGION=us-east-1", "AWS_XRAY_CONTEXT_MISSING=LOG_ERROR", "LAMBDA_RUNTIME_DIR=" + e.runtimeDir, "LAMBDA_TASK_ROOT=" + s.CodeDir, "LANG=en_US.UTF-8",
+		"AWS_REGION=us-east-1", "AWS_XRAY_CONTEXT_MISSING=LOG_ERROR", "LAMBDA_TASK_ROOT=" + taskDir(e, s), "LANG=en_US.UTF-8",
 		"MINE=yes", "TZ=Europe/Berlin", "_HANDLER=bootstrap",
 	}
 	for _, w := range want {

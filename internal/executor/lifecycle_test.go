@@ -3,7 +3,6 @@ package executor
 import (
 	"context"
 	"errors"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"serin"
+	"serin/internal/sandbox"
 )
 
 // eventually waits until a condition holds that no event tells of.
@@ -29,7 +29,7 @@ func eventually(tb testing.TB, what string, holds func() bool) {
 }
 
 // processOf returns the process of an environment that exists.
-func processOf(tb testing.TB, e *Executor, id string) *process {
+func processOf(tb testing.TB, e *Executor, id string) *sandbox.Process {
 	tb.Helper()
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -43,10 +43,10 @@ func processOf(tb testing.TB, e *Executor, id string) *process {
 }
 
 // wantEnded waits for the end of a process.
-func wantEnded(tb testing.TB, p *process) {
+func wantEnded(tb testing.TB, p *sandbox.Process) {
 	tb.Helper()
 	select {
-	case <-p.done:
+	case <-p.Done():
 	case <-time.After(10 * time.Second):
 		tb.Fatal("the process does not end")
 	}
@@ -144,10 +144,6 @@ func TestIdleEnvironmentsExpire(t *testing.T) {
 	p := processOf(t, e, r.EnvironmentID)
 	wantEnded(t, p)
 	eventually(t, "the environment is forgotten", func() bool { return len(e.Environments()) == 0 })
-	eventually(t, "its directory is removed", func() bool {
-		left, err := os.ReadDir(e.envDir())
-		return err == nil && len(left) == 0
-	})
 	if next := invoke(t, e, s, `{}`); !next.Cold || next.EnvironmentID == r.EnvironmentID {
 		t.Errorf("result %+v", next)
 	}
@@ -278,7 +274,7 @@ func TestCloseLosesPatience(t *testing.T) {
 		n := states(e)
 		return n[StateBusy] == 1 && n[StateStarting] == 1 || len(e.Environments()) == 1
 	})
-	var processes []*process
+	var processes []*sandbox.Process
 	eventually(t, "they have processes", func() bool {
 		processes = nil
 		e.mu.Lock()
@@ -304,7 +300,7 @@ func TestCloseLosesPatience(t *testing.T) {
 	}
 	for _, p := range processes {
 		select {
-		case <-p.done:
+		case <-p.Done():
 		default:
 			t.Error("a process is left")
 		}

@@ -5,6 +5,8 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"serin/internal/sandbox"
 )
 
 // memoryInterval is how long a measurement is good enough: reading it costs more than the rest of the
@@ -13,6 +15,7 @@ const memoryInterval = 100 * time.Millisecond
 
 // memory measures how much memory the runtime process of an environment has had resident at most.
 type memory struct {
+	limit    int    // MiB
 	status   string // path of the process's status
 	peak     int64  // KiB
 	measured time.Time
@@ -20,10 +23,14 @@ type memory struct {
 
 // megabytes returns the peak, which may be memoryInterval old. It is 1 if nothing is known, as of a process
 // that ended before it was measured.
-func (m *memory) megabytes(p *process, now time.Time) int {
+func (m *memory) megabytes(p *sandbox.Process, now time.Time) int {
 	select {
-	case <-p.done:
-		m.peak = max(m.peak, p.end.maxRSS)
+	case <-p.Done():
+		end := p.End()
+		if end.OutOfMemory {
+			return m.limit
+		}
+		m.peak = max(m.peak, end.MaxRSS)
 	default:
 		if now.Sub(m.measured) >= memoryInterval {
 			m.measured = now
@@ -34,9 +41,9 @@ func (m *memory) megabytes(p *process, now time.Time) int {
 }
 
 // read returns the peak in KiB that the kernel knows of, or 0.
-func (m *memory) read(p *process) int64 {
+func (m *memory) read(p *sandbox.Process) int64 {
 	if m.status == "" {
-		pid := p.runtimePID()
+		pid := p.PID()
 		if pid == 0 {
 			return 0
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"serin"
+	"serin/internal/sandbox"
 )
 
 // helperVariable makes the test binary a server that invokes one function and then waits: see runHelper. It is
@@ -53,7 +54,7 @@ func newMark() string { return fmt.Sprintf("mark-%d-%d", os.Getpid(), time.Now()
 
 func needNamespaces(tb testing.TB, e *Executor) {
 	tb.Helper()
-	if !e.launcher.guard.contained() {
+	if !e.Isolates() {
 		tb.Skip("skipped: the kernel grants no pid namespaces")
 	}
 }
@@ -159,7 +160,7 @@ func runHelper() int {
 		fmt.Fprintf(os.Stderr, "%+v %v\n%s", r, err, r.Tail)
 		return 1
 	}
-	if e.launcher.guard.contained() {
+	if e.Isolates() {
 		fmt.Print(helperReady)
 	}
 	select {}
@@ -178,8 +179,7 @@ func copyFile(tb testing.TB, from, to string) {
 
 // TestWithoutNamespaces runs functions as on a kernel that grants none.
 func TestWithoutNamespaces(t *testing.T) {
-	e := newExecutor(t, Config{})
-	e.launcher.guard = guard{}
+	e := newExecutor(t, Config{Isolation: sandbox.IsolationNone})
 	s := goSpec(t)
 	if r := invoke(t, e, s, `{"do":"echo","echo":7}`); string(r.Payload) != "7" || r.MaxMemoryMB < 2 {
 		t.Errorf("result %+v", r)

@@ -136,7 +136,7 @@ func (e *Executor) release(env *environment) {
 	defer e.mu.Unlock()
 	ended := false
 	select {
-	case <-env.process.done:
+	case <-env.process.Done():
 		ended = true
 	default:
 	}
@@ -267,8 +267,8 @@ func (e *Executor) killAll() {
 	defer e.mu.Unlock()
 	e.killing.Store(true)
 	for env := range e.envs {
-		if env.process != nil {
-			env.process.kill()
+		if env.sandbox != nil {
+			env.sandbox.Kill()
 		}
 	}
 }

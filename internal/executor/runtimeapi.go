@@ -78,15 +78,11 @@ type session struct {
 	answer    *answer   // to it, until the owner takes it
 }
 
-// newSession listens on a free port of the loopback interface.
-func newSession() (*session, error) {
-	listener, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		return nil, err
-	}
+// newSession serves the connections of a runtime that come to a listener, which it closes.
+func newSession(listener net.Listener) *session {
 	s := &session{listener: listener, wake: make(chan struct{}, 1), phase: phaseStarted, conns: map[*conn]struct{}{}}
 	go s.listen()
-	return s, nil
+	return s
 }
 
 func (s *session) listen() {

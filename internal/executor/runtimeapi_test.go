@@ -248,10 +248,11 @@ func TestSessionExit(t *testing.T) {
 
 // TestSessionLastWords lets a runtime end that has answered: what it has sent is in the socket.
 func TestSessionLastWords(t *testing.T) {
-	s, err := newSession()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := newSession(listener)
 	defer s.close()
 	c, err := net.Dial("tcp", s.listener.Addr().String())
 	if err != nil {

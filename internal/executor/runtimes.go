@@ -5,14 +5,17 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"serin"
+	"serin/internal/sandbox"
 )
 
 // The bootstraps: what runs a handler of a managed runtime. They are written next to each other into
@@ -38,6 +41,7 @@ type Interpreter struct {
 	family    string   // nodejs, python or provided
 	wanted    string   // the version in the identifier: "22", "3.12"
 	libraries []string // of Python: where installed packages are
+	shown     []string // directories of the interpreter that are not in /usr
 }
 
 // probeTime limits how long an interpreter may take to say what it is.
@@ -58,14 +62,14 @@ func families() map[string]family {
 		"nodejs": {
 			pattern:  regexp.MustCompile(`^nodejs(\d+)(?:\.x|\.\d+)?$`),
 			programs: []string{"node"},
-			probe:    []string{"-p", `JSON.stringify({executable: process.execPath, version: process.versions.node})`},
+			probe:    []string{"-p", `JSON.stringify({executable: process.execPath, version: process.versions.node, prefixes: [path.dirname(path.dirname(fs.realpathSync(process.execPath)))]})`},
 			release:  func(v string) string { major, _, _ := strings.Cut(v, "."); return major },
 		},
 		"python": {
 			pattern:  regexp.MustCompile(`^python(3\.\d+)$`),
 			programs: []string{"python3"},
 			probe: []string{"-c", `import sys, json; print(json.dumps({"executable": sys.executable, "version": "%d.%d.%d" % sys.version_info[:3],
- "libraries": [p for p in sys.path if p.endswith(("site-packages", "dist-packages"))]}))`},
+ "prefixes": [sys.base_prefix, sys.prefix], "libraries": [p for p in sys.path if p.endswith(("site-packages", "dist-packages"))]}))`},
 			release: func(v string) string { return v[:max(0, strings.LastIndex(v, "."))] },
 		},
 	}
@@ -85,6 +89,8 @@ type probed struct {
 	Executable string
 	Version    string
 	Libraries  []string
+	// Prefixes are the directories that the interpreter is installed in.
+	Prefixes []string
 }
 
 func newInterpreters(override map[string]string) *interpreters {
@@ -117,7 +123,7 @@ func (i *interpreters) resolve(ctx context.Context, runtime string) (Interpreter
 		}
 		in := Interpreter{
 			Runtime: runtime, Path: p.Executable, Version: p.Version,
-			family: name, wanted: match[1], libraries: p.Libraries,
+			family: name, wanted: match[1], libraries: p.Libraries, shown: shown(p.Prefixes),
 		}
 		if got := f.release(p.Version); got != in.wanted {
 			in.Warning = fmt.Sprintf("Runtime %s runs on %s %s (%s).", runtime, f.programs[0], p.Version, p.Executable)
@@ -170,20 +176,42 @@ func ask(ctx context.Context, program string, args []string) (probed, error) {
 	return p, nil
 }
 
+// shown returns which of the directories that an interpreter is installed in sandboxes do not show anyway.
+func shown(prefixes []string) []string {
+	var dirs []string
+	for _, dir := range prefixes {
+		dir = filepath.Clean(dir)
+		// An interpreter that is installed right below the root has its files in directories of the system.
+		system := dir == "/usr" || strings.HasPrefix(dir, "/usr/") || strings.Count(dir, "/") < 2
+		if filepath.IsAbs(dir) && !system && !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
+}
+
 // command returns the program and the arguments that run a function.
-func (in *Interpreter) command(s *Spec, runtimeDir string) []string {
+func (in *Interpreter) command(s *Spec, paths *sandbox.Paths) []string {
 	var argv []string
 	switch in.family {
 	case "nodejs":
-		argv = []string{in.Path, filepath.Join(runtimeDir, "bootstrap.cjs")}
+		argv = []string{in.Path, filepath.Join(paths.Runtime, "bootstrap.cjs")}
 	case "python":
 		// -S saves what site.py does at every start: the bootstrap is told its result. -u writes output at once.
-		argv = []string{in.Path, "-S", "-u", filepath.Join(runtimeDir, "bootstrap.py"), strings.Join(in.libraries, ":")}
+		argv = []string{in.Path, "-S", "-u", filepath.Join(paths.Runtime, "bootstrap.py"), strings.Join(in.libraries, ":")}
 	default:
-		return []string{filepath.Join(s.CodeDir, "bootstrap")}
+		if s.LayersDir != "" && !exists(filepath.Join(s.CodeDir, "bootstrap")) {
+			return []string{filepath.Join(paths.Layers, "bootstrap")}
+		}
+		return []string{filepath.Join(paths.Task, "bootstrap")}
 	}
 	if wrapper := s.Env["AWS_LAMBDA_EXEC_WRAPPER"]; wrapper != "" {
 		argv = append([]string{wrapper}, argv...)
 	}
 	return argv
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
 }

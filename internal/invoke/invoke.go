@@ -28,6 +28,8 @@ type Config struct {
 	Queue    *Queue // takes invocations of type Event
 	// CodeDir returns the directory with the unpacked package of a SHA-256 in hexadecimal.
 	CodeDir func(ctx context.Context, sha256hex string) (string, error)
+	// LayersDir returns the directory with the contents of several packages, laid over each other.
+	LayersDir func(ctx context.Context, sha256hex ...string) (string, error)
 	Log     *slog.Logger
 }
 
@@ -188,22 +190,45 @@ func (i *Invoker) spec(ctx context.Context, route router.Route) (*executor.Spec,
 		return s.(*executor.Spec), nil
 	}
 	v := route.Version
-	sha, err := base64.StdEncoding.DecodeString(v.Code.SHA256)
-	if err != nil {
-		return nil, fmt.Errorf("code digest of %s:%s: %w", route.Function.Name, v.Number, err)
-	}
-	dir, err := i.CodeDir(ctx, hex.EncodeToString(sha))
+	dir, layers, err := i.code(ctx, v)
 	if err != nil {
 		return nil, fmt.Errorf("code of %s:%s: %w", route.Function.Name, v.Number, err)
 	}
 	s := &executor.Spec{
 		Function: route.Function.Name, Version: v.Number.String(), Revision: v.RevisionID,
-		Runtime: v.Config.Runtime, Handler: v.Config.Handler, CodeDir: dir,
-		MemoryMB: v.Config.MemorySize, Timeout: time.Duration(v.Config.Timeout) * time.Second,
+		Runtime: v.Config.Runtime, Handler: v.Config.Handler, CodeDir: dir, LayersDir: layers,
+		MemoryMB: v.Config.MemorySize, TmpMB: v.Config.EphemeralStorage, Timeout: time.Duration(v.Config.Timeout) * time.Second,
 		Env: v.Config.Environment, LogGroup: v.Config.Logging.Group,
 	}
 	i.specs.Store(v, s)
 	return s, nil
+}
+
+// code returns the directories of a version's package and of its layers; the latter is empty if it has none.
+func (i *Invoker) code(ctx context.Context, v *serin.Version) (dir, layers string, err error) {
+	name, err := digest(v.Code)
+	if err != nil {
+		return "", "", err
+	}
+	if dir, err = i.CodeDir(ctx, name); err != nil || len(v.Config.Layers) == 0 {
+		return dir, "", err
+	}
+	var names []string
+	for _, l := range v.Config.Layers {
+		name, err := digest(l.Code)
+		if err != nil {
+			return "", "", fmt.Errorf("layer %s: %w", l.ARN, err)
+		}
+		names = append(names, name)
+	}
+	layers, err = i.LayersDir(ctx, names...)
+	return dir, layers, err
+}
+
+// digest returns the SHA-256 of a package in hexadecimal.
+func digest(c serin.Code) (string, error) {
+	sha, err := base64.StdEncoding.DecodeString(c.SHA256)
+	return hex.EncodeToString(sha), err
 }
 
 // Forget drops what was kept of versions that nobody can invoke any more.

@@ -25,11 +25,13 @@ import (
 	"serin/internal/awsapi"
 	"serin/internal/bundle"
 	"serin/internal/control"
+	"serin/internal/egress"
 	"serin/internal/executor"
 	"serin/internal/invoke"
 	"serin/internal/metrics"
 	"serin/internal/release"
 	"serin/internal/router"
+	"serin/internal/sandbox"
 	"serin/internal/store"
 )
 
@@ -44,7 +46,11 @@ type Config struct {
 	Auth      string // AuthSigV4 or AuthNone
 	// AllowUnsafeCommit accepts a PostgreSQL server that acknowledges before it has synced.
 	AllowUnsafeCommit bool
-	Log               *slog.Logger
+	// Isolation says what happens if the kernel does not grant everything that isolates functions.
+	Isolation sandbox.Isolation
+	// Network says what functions may connect to.
+	Network egress.Policy
+	Log     *slog.Logger
 }
 
 // Ways to authenticate callers.
@@ -64,6 +70,9 @@ type Ready struct {
 }
 
 const (
+	// spareSandboxes hides most of what a sandbox costs from cold starts that do not come in bursts.
+	spareSandboxes = 2
+
 	drainFor    = 30 * time.Second // how long running invocations may go on at shutdown
 	runningFile = "server.json"    // in the data directory, while a server uses it
 )
@@ -104,6 +113,11 @@ func (cfg *Config) check() error {
 	if err != nil {
 		return serin.Errorf(serin.KindInvalid, "--listen %s: want host:port", cfg.Listen)
 	}
+	switch cfg.Isolation {
+	case "", sandbox.IsolationAuto, sandbox.IsolationRequire, sandbox.IsolationNone:
+	default:
+		return serin.Errorf(serin.KindInvalid, "--isolation %s: want %s, %s or %s", cfg.Isolation, sandbox.IsolationAuto, sandbox.IsolationRequire, sandbox.IsolationNone)
+	}
 	switch cfg.Auth {
 	case AuthSigV4:
 	case AuthNone:
@@ -131,7 +145,8 @@ func (s *server) build(ctx context.Context) (err error) {
 		return fmt.Errorf("unpacked packages: %w", err)
 	}
 	s.executor, err = executor.New(executor.Config{
-		Dir: filepath.Join(s.Data, "run"), Region: s.Region, Log: s.Log,
+		Dir: filepath.Join(s.Data, "run"), Region: s.Region, Isolation: s.Isolation, Network: s.Network,
+		SpareSandboxes: spareSandboxes, Log: s.Log,
 	})
 	if err != nil {
 		return err
@@ -142,14 +157,14 @@ func (s *server) build(ctx context.Context) (err error) {
 		Place: place, Store: s.store, Table: s.table, Recorder: s.recorder, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
 	})
 	s.invoker = invoke.New(invoke.Config{
-		Place: place, Table: s.table, Executor: s.executor, Recorder: s.recorder, Queue: s.events, CodeDir: packages.Dir, Log: s.Log,
+		Place: place, Table: s.table, Executor: s.executor, Recorder: s.recorder, Queue: s.events, CodeDir: packages.Dir, LayersDir: packages.Layers, Log: s.Log,
 	})
 	s.auth = awsapi.NewAuthenticator(awsapi.AuthConfig{
 		Credentials: s.secret, Region: s.Region, Now: time.Now, NoAuth: s.Auth == AuthNone,
 	})
 	s.control = control.New(control.Config{
 		Place: place, Store: s.store, Table: s.table, Executor: s.executor, Recorder: s.recorder, Retire: s.retire,
-		CodeURL: s.codeURL, FunctionURL: s.functionURL, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
+		MountsLayers: s.executor.Isolates(), CodeURL: s.codeURL, FunctionURL: s.functionURL, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
 	})
 	s.releases = release.New(release.Config{
 		Store: s.store, Aliases: s.control, Recorder: s.recorder, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
