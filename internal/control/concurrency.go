@@ -77,11 +77,9 @@ func (c *Control) wholeFunction(v *violations, name *string) (string, error) {
 // unreserved returns what the account's concurrency has left beside the claims of all functions but one. Who
 // decides by it holds the lock on the budget; several servers that share a database may pass it together.
 func (c *Control) unreserved(except string) int {
-	left := concurrency
-	for f := range c.Table.Functions() {
-		if f.Name != except {
-			left -= f.ConcurrencyClaim()
-		}
+	left := c.Concurrency - c.Table.Claims()
+	if f, ok := c.Table.Function(except); ok {
+		left += f.ConcurrencyClaim()
 	}
 	return left
 }

@@ -38,6 +38,8 @@ type Config struct {
 	// there and those of them that are ready, and as AWS names them a status and, if that is FAILED, a reason. A
 	// server without it refuses PutProvisionedConcurrencyConfig.
 	Provisioned func(function, qualifier string) (allocated, available int, status, reason string)
+	// Concurrency is how many invocations of the account may run at a time.
+	Concurrency int
 	// MountsLayers says that execution environments see the layers of their version. A server that does not mount
 	// them refuses functions with layers.
 	MountsLayers bool

@@ -41,7 +41,8 @@ func follow(t *testing.T, st *store.Store, ex *executor.Executor) *Control {
 	t.Helper()
 	place := serin.Place{Region: "us-east-1", Account: "123456789012"}
 	c := New(Config{
-		Place: place, Store: st, Table: router.New(place), Executor: ex, Recorder: metrics.New(time.Now),
+		Concurrency: 1000,
+		Place:       place, Store: st, Table: router.New(place), Executor: ex, Recorder: metrics.New(time.Now),
 		Retire:  func(func(executor.Key) bool) {},
 		CodeURL: func(sha256hex string) string { return "http://localhost/" + sha256hex },
 		Now:     time.Now, NewID: uuid.NewString, Log: slog.New(slog.DiscardHandler),

@@ -22,7 +22,6 @@ const (
 	maxCodeStorage = 75 << 30 // bytes
 	maxFunction    = 64       // characters of a name
 	maxMemory      = 10_240   // MB
-	concurrency    = 1000     // of the account
 )
 
 // reservedVariables are set by the platform (AWS documentation, 2025).

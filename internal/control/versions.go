@@ -169,7 +169,7 @@ func (c *Control) GetAccountSettings(ctx context.Context, _ *lambda.GetAccountSe
 	return &lambda.GetAccountSettingsOutput{
 		AccountLimit: &types.AccountLimit{
 			TotalCodeSize: maxCodeStorage, CodeSizeUnzipped: bundle.MaxUnzipped, CodeSizeZipped: bundle.MaxZipped,
-			ConcurrentExecutions: concurrency, UnreservedConcurrentExecutions: new(int32(c.unreserved(""))),
+			ConcurrentExecutions: int32(c.Concurrency), UnreservedConcurrentExecutions: new(int32(c.unreserved(""))),
 		},
 		AccountUsage: &types.AccountUsage{TotalCodeSize: c.codeSize.Load() + c.layerSize.Load(), FunctionCount: int64(count)},
 	}, nil

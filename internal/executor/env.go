@@ -55,7 +55,7 @@ func (env *environment) variables(api string, paths *sandbox.Paths) []string {
 		"AWS_LAMBDA_FUNCTION_NAME":        s.Function,
 		"AWS_LAMBDA_FUNCTION_VERSION":     s.Version,
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(s.MemoryMB),
-		"AWS_LAMBDA_INITIALIZATION_TYPE":  "on-demand",
+		"AWS_LAMBDA_INITIALIZATION_TYPE":  env.initializationType(),
 		"AWS_LAMBDA_LOG_GROUP_NAME":       env.stream.Group,
 		"AWS_LAMBDA_LOG_STREAM_NAME":      env.stream.Name,
 		"AWS_LAMBDA_RUNTIME_API":          api,

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -43,6 +44,10 @@ type environment struct {
 	idleSince   time.Time
 	invocations int
 	retired     bool
+	provisioned bool        // never changes
+	slot        slot        // of the invocation that it runs
+	spilled     bool        // it runs an invocation for which no provisioned environment was free
+	unwanted    atomic.Bool // nobody waits for its initialisation any more
 }
 
 // newEnvironment makes an environment without a process.
@@ -164,7 +169,7 @@ func (env *environment) start() error {
 	env.api, env.output, env.process = api, output, p
 	env.memory = memory{limit: s.MemoryMB}
 	e.mu.Unlock()
-	if e.killing.Load() {
+	if e.killing.Load() || env.unwanted.Load() {
 		env.sandbox.Kill()
 	}
 	e.background.Go(func() {

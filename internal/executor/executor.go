@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -29,9 +30,15 @@ type Config struct {
 	Log *slog.Logger
 	// Logs takes the log of the functions; nil discards it.
 	Logs LogSink
-	// MaxEnvironments limits how many invocations run at a time, and with it how many environments exist
+	// MaxEnvironments limits how many environments exist, and with it how many invocations run at a time
 	// (default 1000, the concurrency limit of an AWS account). When all exist, an idle one makes room.
 	MaxEnvironments int
+	// Limits says how many invocations of a function may run at a time. It is asked often, under the executor's
+	// lock; nil leaves the limit to MaxEnvironments.
+	Limits func(function string) Limits
+	// QueueWait is how long an invocation beyond the limits waits for its turn before it is refused; 0 refuses it
+	// at once, as AWS does.
+	QueueWait time.Duration
 	// IdleTimeout is how long an environment may wait for an invocation before it is stopped (default 5
 	// minutes). It may wait a tenth longer.
 	IdleTimeout time.Duration
@@ -88,6 +95,7 @@ type Invocation struct {
 	ClientContext, CognitoIdentity string
 	TraceID                        string // of X-Ray, or empty
 	Tail                           bool   // the result shall carry the end of the log
+	NoWait                         bool   // beyond the limits it is refused at once, whatever [Config] says
 }
 
 // Result is how an invocation ended.
@@ -102,6 +110,8 @@ type Result struct {
 	MaxMemoryMB   int           // the most that the runtime process has had resident so far
 	Tail          []byte        // the last 4 KiB of the log, if asked for
 	EnvironmentID string
+	Provisioned   bool // it ran on a provisioned environment
+	Spilled       bool // the version has provisioned environments, but all were in use
 }
 
 // Defaults of [Config].
@@ -138,6 +148,11 @@ type Executor struct {
 	empty   chan struct{} // closed when closing and no environment is left
 	pools   map[Key]*pool
 	envs    map[*environment]struct{}
+	gates   map[string]*gate // by function
+
+	unreserved int       // invocations that run on what functions without a reservation share
+	queue      list.List // of those that wait for it
+	waiting    int       // in all queues
 }
 
 // New prepares an executor: it writes the bootstraps and finds out what the kernel offers.
@@ -171,6 +186,7 @@ func New(cfg Config) (*Executor, error) {
 		empty:        make(chan struct{}),
 		pools:        map[Key]*pool{},
 		envs:         map[*environment]struct{}{},
+		gates:        map[string]*gate{},
 	}
 	if err := e.writeRuntime(); err != nil {
 		return nil, fmt.Errorf("executor: %w", err)
@@ -259,7 +275,7 @@ func (e *Executor) Invoke(ctx context.Context, s *Spec, in *Invocation) (*Result
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		env, err := e.acquire(s)
+		env, err := e.acquire(ctx, s, in.NoWait)
 		if err != nil {
 			return nil, err
 		}
@@ -314,7 +330,7 @@ func (e *Executor) invokeCold(ctx context.Context, env *environment, in *Invocat
 
 // complete gives the environment back, or ends it if the invocation has left it unusable.
 func (e *Executor) complete(env *environment, r *Result) (*Result, error) {
-	r.EnvironmentID = env.id
+	r.EnvironmentID, r.Provisioned, r.Spilled = env.id, env.provisioned, env.spilled
 	switch r.Outcome {
 	case serin.OutcomeTimeout, serin.OutcomeCrash, serin.OutcomeInitError:
 		e.discard(env)
@@ -335,39 +351,6 @@ func (e *Executor) settle(env *environment) {
 		return
 	}
 	e.release(env)
-}
-
-// Warm makes sure that at least n environments of a version are initialised. It returns when they are, or why
-// they could not all be.
-func (e *Executor) Warm(ctx context.Context, s *Spec, n int) error {
-	results := make(chan error, n)
-	started := 0
-	var err error
-	for ; started < n; started++ {
-		var env *environment
-		if env, err = e.reserve(s, n); env == nil {
-			break
-		}
-		go func() { results <- e.warm(ctx, env) }()
-	}
-	for range started {
-		err = errors.Join(err, <-results)
-	}
-	return err
-}
-
-// warm initialises a new environment and makes it idle.
-func (e *Executor) warm(ctx context.Context, env *environment) error {
-	failure, _, err := env.initialise(ctx, e.cfg.InitTimeout, "init")
-	if err == nil && failure != nil {
-		err = fmt.Errorf("initialise %s version %s: %s", env.spec.Function, env.spec.Version, failure)
-	}
-	if err != nil {
-		e.discard(env)
-		return err
-	}
-	e.release(env)
-	return nil
 }
 
 // Close refuses new invocations, waits until the running ones have ended or ctx has, then ends

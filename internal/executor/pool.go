@@ -4,16 +4,17 @@ import (
 	"context"
 	"slices"
 	"time"
-
-	"serin"
 )
 
 // pool holds the environments of one version. The idle ones are a stack: what was used last is used
 // next, its memory is warm, and what is not needed gets old at the bottom.
 type pool struct {
-	key  Key
-	size int
-	idle []*environment // the longest idle first
+	key   Key
+	gate  *gate
+	size  int            // environments, whatever they do
+	idle  []*environment // those that are not provisioned, the longest idle first
+	ahead provision
+	floor int // environments do not expire when there are this few
 }
 
 // State says what an environment does.
@@ -31,6 +32,7 @@ type EnvironmentInfo struct {
 	ID          string
 	Key         Key
 	State       State
+	Provisioned bool
 	Created     time.Time
 	Invocations int
 	LogStream   string
@@ -43,36 +45,14 @@ func (e *Executor) Environments() []EnvironmentInfo {
 	list := make([]EnvironmentInfo, 0, len(e.envs))
 	for env := range e.envs {
 		list = append(list, EnvironmentInfo{
-			ID: env.id, Key: env.pool.key, State: env.state, Created: env.created,
+			ID: env.id, Key: env.pool.key, State: env.state, Provisioned: env.provisioned, Created: env.created,
 			Invocations: env.invocations, LogStream: env.stream.Name,
 		})
 	}
 	return list
 }
 
-// acquire takes an idle environment or makes a new one.
-func (e *Executor) acquire(s *Spec) (*environment, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closing {
-		return nil, errShutdown
-	}
-	p := e.pools[s.Key()]
-	if p != nil && len(p.idle) > 0 {
-		env := p.idle[len(p.idle)-1]
-		p.idle = p.idle[:len(p.idle)-1]
-		env.state = StateBusy
-		env.invocations++
-		return env, nil
-	}
-	env, err := e.add(p, s)
-	if err == nil {
-		env.invocations++
-	}
-	return env, err
-}
-
-// reserve makes a new environment unless the version has n already; then it returns nil.
+// reserve makes a new environment unless the version has n already or there is no room; then it returns nil.
 func (e *Executor) reserve(s *Spec, n int) (*environment, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -83,19 +63,27 @@ func (e *Executor) reserve(s *Spec, n int) (*environment, error) {
 	case p != nil && p.size >= n:
 		return nil, nil
 	default:
-		return e.add(p, s)
+		return e.add(s, false)
 	}
 }
 
-// add makes an environment. The caller holds e.mu.
-func (e *Executor) add(p *pool, s *Spec) (*environment, error) {
-	if len(e.envs) >= e.cfg.MaxEnvironments && !e.evict() {
-		return nil, &serin.Error{Kind: serin.KindThrottled, Reason: "ConcurrentInvocationLimitExceeded", Message: "Rate Exceeded."}
-	}
-	if p == nil || e.pools[p.key] != p { // the eviction may have taken the last of its pool
-		p = &pool{key: s.Key()}
+// poolOf returns the pool of a version. The caller holds e.mu.
+func (e *Executor) poolOf(s *Spec) *pool {
+	p := e.pools[s.Key()]
+	if p == nil {
+		p = &pool{key: s.Key(), gate: e.gateOf(s.Function)}
+		p.gate.pools++
 		e.pools[p.key] = p
 	}
+	return p
+}
+
+// add makes an environment. When all exist, an idle one makes room, if one may. The caller holds e.mu.
+func (e *Executor) add(s *Spec, evict bool) (*environment, error) {
+	if len(e.envs) >= e.cfg.MaxEnvironments && (!evict || !e.evict()) {
+		return nil, errAccount
+	}
+	p := e.poolOf(s) // after the eviction, which may have taken the last of its pool
 	env := e.newEnvironment(p, s)
 	e.envs[env] = struct{}{}
 	p.size++
@@ -128,32 +116,48 @@ func (e *Executor) unused(env *environment) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	env.invocations--
+	e.vacate(env)
+	e.next(env.pool)
 }
 
 // release makes an environment idle, or ends it if nobody wants it any more.
 func (e *Executor) release(env *environment) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.vacate(env)
+	e.idle(env)
+	e.next(env.pool)
+}
+
+// idle makes an environment idle, or ends it if nobody wants it any more. The caller holds e.mu.
+func (e *Executor) idle(env *environment) {
 	ended := false
 	select {
 	case <-env.process.Done():
 		ended = true
 	default:
 	}
-	if ended || env.retired || e.closing {
+	p := env.pool
+	if ended || env.retired || e.closing || env.provisioned && p.ahead.have > p.ahead.want {
 		e.remove(env)
 		return
 	}
 	env.state = StateIdle
 	env.idleSince = time.Now()
-	env.pool.idle = append(env.pool.idle, env)
+	if env.provisioned {
+		p.ahead.idle = append(p.ahead.idle, env)
+		return
+	}
+	p.idle = append(p.idle, env)
 }
 
 // discard ends an environment that its owner has no use for.
 func (e *Executor) discard(env *environment) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.vacate(env)
 	e.remove(env)
+	e.next(env.pool)
 }
 
 // remove forgets an environment and ends it in the background. The caller holds e.mu and owns the environment,
@@ -165,16 +169,35 @@ func (e *Executor) remove(env *environment) {
 	p := env.pool
 	delete(e.envs, env)
 	if env.state == StateIdle {
-		p.idle = slices.DeleteFunc(p.idle, func(other *environment) bool { return other == env })
+		same := func(other *environment) bool { return other == env }
+		p.idle, p.ahead.idle = slices.DeleteFunc(p.idle, same), slices.DeleteFunc(p.ahead.idle, same)
 	}
 	env.state = ""
-	if p.size--; p.size == 0 && e.pools[p.key] == p {
-		delete(e.pools, p.key)
+	p.size--
+	if env.provisioned {
+		p.ahead.lose()
+		p.gate.provisioned--
 	}
+	e.drop(p)
 	e.background.Go(env.end)
 	if e.closing && len(e.envs) == 0 {
 		close(e.empty)
 	}
+}
+
+// drop forgets a pool that is empty and that nobody wants to be filled. The caller holds e.mu.
+func (e *Executor) drop(p *pool) {
+	if p.size == 0 && p.ahead.want == 0 && p.floor == 0 && e.pools[p.key] == p {
+		e.detach(p)
+	}
+}
+
+// detach takes a pool out of use. The caller holds e.mu.
+func (e *Executor) detach(p *pool) {
+	delete(e.pools, p.key)
+	p.ahead.want, p.ahead.lost = 0, nil
+	p.gate.pools--
+	e.forget(p.gate)
 }
 
 // ended is called when the process of an environment has ended. A busy environment has an owner that finds out.
@@ -183,6 +206,7 @@ func (e *Executor) ended(env *environment) {
 	defer e.mu.Unlock()
 	if env.state == StateIdle {
 		e.remove(env)
+		e.next(env.pool)
 	}
 }
 
@@ -212,10 +236,8 @@ func (e *Executor) retire(key Key) {
 			env.retired = true
 		}
 	}
-	for _, env := range slices.Clone(p.idle) {
-		e.remove(env)
-	}
-	delete(e.pools, key) // invocations that come now start afresh
+	e.detach(p) // invocations that come now start afresh
+	e.removeIdle(p)
 }
 
 // sweep ends environments that have been idle for too long.
@@ -237,7 +259,7 @@ func (e *Executor) expire(before time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, p := range e.pools {
-		for len(p.idle) > 0 && p.idle[0].idleSince.Before(before) {
+		for len(p.idle) > 0 && p.size > p.floor && p.idle[0].idleSince.Before(before) {
 			e.remove(p.idle[0])
 		}
 	}
@@ -254,10 +276,16 @@ func (e *Executor) shut() {
 	if len(e.envs) == 0 {
 		close(e.empty)
 	}
+	e.refuseWaiting()
 	for _, p := range e.pools {
-		for _, env := range slices.Clone(p.idle) {
-			e.remove(env)
-		}
+		e.removeIdle(p)
+	}
+}
+
+// removeIdle ends all environments of a pool that do nothing. The caller holds e.mu.
+func (e *Executor) removeIdle(p *pool) {
+	for _, env := range slices.Concat(p.idle, p.ahead.idle) {
+		e.remove(env)
 	}
 }
 

@@ -36,8 +36,7 @@ type Config struct {
 // Invoker runs invocations. It is safe for concurrent use.
 type Invoker struct {
 	Config
-	specs   sync.Map // *serin.Version → *executor.Spec; versions are immutable and shared
-	running running
+	specs sync.Map // *serin.Version → *executor.Spec; versions are immutable and shared
 }
 
 // New returns an Invoker.
@@ -63,6 +62,7 @@ type Request struct {
 	TraceID       string
 	RequestID     string
 	Payload       []byte // JSON; empty stands for {}
+	NoWait        bool   // is refused at once if too many run, because the caller knows how to wait itself
 	// Judge, if set, looks at the answer of a function that has reported no error. If it returns an error, the
 	// invocation counts as one that failed for its user, like a statusCode of 500.
 	Judge func(answer []byte) error
@@ -117,7 +117,7 @@ func invocable(v *serin.Version) error {
 func invocation(in *Request, route router.Route, qualifier string) (*executor.Invocation, error) {
 	call := &executor.Invocation{
 		RequestID: in.RequestID, InvokedARN: route.Function.ARN, ClientContext: in.ClientContext, TraceID: in.TraceID,
-		Tail: in.Tail, Payload: in.Payload,
+		Tail: in.Tail, Payload: in.Payload, NoWait: in.NoWait,
 	}
 	if qualifier != "" {
 		call.InvokedARN = route.Function.QualifiedARN(qualifier)
@@ -147,7 +147,7 @@ func (i *Invoker) run(ctx context.Context, route router.Route, call *executor.In
 	if route.Alias != nil {
 		sample.Alias, sample.Routing = route.Alias.Name, route.Alias.Routing
 	}
-	result, err := i.execute(ctx, route.Function, spec, call)
+	result, err := i.Executor.Invoke(ctx, spec, call)
 	if err != nil {
 		if serin.KindOf(err) == serin.KindThrottled {
 			i.Recorder.Throttled(sample.Function, sample.Alias, sample.Version)
@@ -158,6 +158,7 @@ func (i *Invoker) run(ctx context.Context, route router.Route, call *executor.In
 	if result.Cold {
 		sample.Init = result.InitDuration
 	}
+	sample.Capacity = capacityOf(result)
 	if sample.Outcome == serin.OutcomeOK {
 		sample.Outcome = judged(result.Payload, judge)
 	}
@@ -175,13 +176,15 @@ func judged(answer []byte, judge func([]byte) error) serin.Outcome {
 	return serin.OutcomeOK
 }
 
-func (i *Invoker) execute(ctx context.Context, f *serin.Function, spec *executor.Spec, call *executor.Invocation) (*executor.Result, error) {
-	running, err := i.running.enter(f)
-	if err != nil {
-		return nil, err
+func capacityOf(r *executor.Result) metrics.Capacity {
+	switch {
+	case r.Provisioned:
+		return metrics.Provisioned
+	case r.Spilled:
+		return metrics.Spillover
+	default:
+		return metrics.OnDemand
 	}
-	defer running.Add(-1)
-	return i.Executor.Invoke(ctx, spec, call)
 }
 
 // spec returns what the executor has to know about a version; it is made once per version.
@@ -241,15 +244,7 @@ func (i *Invoker) Forget(keep func(executor.Key) bool) {
 	})
 }
 
-// Warm initialises n execution environments of a version ahead of its first invocations.
-func (i *Invoker) Warm(ctx context.Context, function string, version serin.VersionNumber, n int) error {
-	route, err := i.Table.Route(function, version.String(), 0)
-	if err != nil {
-		return err
-	}
-	spec, err := i.spec(ctx, route)
-	if err != nil {
-		return err
-	}
-	return i.Executor.Warm(ctx, spec, n)
+// Spec returns what the executor has to know about a version.
+func (i *Invoker) Spec(ctx context.Context, f *serin.Function, v *serin.Version) (*executor.Spec, error) {
+	return i.spec(ctx, router.Route{Function: f, Version: v})
 }

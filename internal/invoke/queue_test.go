@@ -19,7 +19,7 @@ func TestEventRunsOnce(t *testing.T) {
 		w.function("done", nil, answers("null"))
 		w.send("f", "id-1", `{"n": 1, "n": 2}`)
 		synctest.Wait()
-		w.expect("the invocation", w.last("f"), call{0, Request{FunctionName: "f", Type: RequestResponse, TraceID: "trace", RequestID: "id-1", Payload: []byte(`{"n": 1, "n": 2}`)}})
+		w.expect("the invocation", w.last("f"), call{0, Request{FunctionName: "f", Type: RequestResponse, TraceID: "trace", RequestID: "id-1", Payload: []byte(`{"n": 1, "n": 2}`), NoWait: true}})
 		told := w.last("done")
 		w.expect("the request id of the record", told.RequestID, "new-1")
 		w.expect("the record", string(told.Payload), `{"version":"1.0","timestamp":"2000-01-01T00:00:00.000Z","requestContext":{"requestId":"id-1",`+

@@ -24,7 +24,19 @@ type Sample struct {
 	Outcome  serin.Outcome
 	Duration time.Duration // of the handler, without initialisation
 	Init     time.Duration // 0 unless the invocation was a cold start
+	Capacity Capacity
 }
+
+// Capacity is the kind of environment that an invocation ran on.
+type Capacity int
+
+// Kinds of capacity.
+const (
+	OnDemand    Capacity = iota
+	Provisioned          // the version's provisioned concurrency
+	Spillover            // on demand, because all that is provisioned for the version was in use
+	capacityCount
+)
 
 // Recorder collects samples. Its zero value is not usable; call [New].
 type Recorder struct {
@@ -44,6 +56,7 @@ type seriesKey struct {
 
 type series struct {
 	outcomes  [serin.OutcomeCount]atomic.Uint64
+	capacity  [capacityCount]atomic.Uint64
 	throttles atomic.Uint64
 	duration  histogram
 	init      histogram
@@ -72,6 +85,7 @@ func (r *Recorder) Record(s Sample) {
 	key := aliasKey{s.Function, s.Alias}
 	c := r.at(seriesKey{key, s.Version})
 	c.outcomes[s.Outcome].Add(1)
+	c.capacity[s.Capacity].Add(1)
 	c.duration.observe(s.Duration)
 	if s.Init > 0 {
 		c.init.observe(s.Init)
@@ -132,6 +146,8 @@ type Stats struct {
 	SinceRouting int // requests since the alias's routing last changed
 	Outcomes     [serin.OutcomeCount]int
 	Throttles    int
+	Provisioned  int // requests that ran on provisioned concurrency
+	Spillover    int // requests for which none was free
 	Duration     Durations
 	Init         Durations
 }
@@ -165,6 +181,7 @@ func (r *Recorder) Counts(function string, version serin.VersionNumber) serin.Co
 func (s *series) stats(key seriesKey) Stats {
 	st := Stats{
 		Alias: key.alias, Version: key.version, Throttles: int(s.throttles.Load()),
+		Provisioned: int(s.capacity[Provisioned].Load()), Spillover: int(s.capacity[Spillover].Load()),
 		Duration: s.duration.summary(), Init: s.init.summary(),
 	}
 	for i := range s.outcomes {

@@ -23,6 +23,8 @@ type Table struct {
 	slots atomic.Pointer[map[string]*slot]
 	urls  atomic.Pointer[map[string]serin.Ref] // by the id of the function URL
 
+	claims atomic.Int64 // on the account's concurrency, of all functions
+
 	mu      sync.Mutex // guards applied and changed
 	applied int64
 	changed chan struct{} // closed and replaced when applied grows
@@ -43,7 +45,7 @@ func New(place serin.Place) *Table {
 // Load replaces the whole content of the table by the functions, which show the state of the feed at
 // sequence seq or a later one. It is for start-up, before anybody reads.
 func (t *Table) Load(seq int64, functions iter.Seq2[*serin.Function, error]) error {
-	slots, urls := map[string]*slot{}, map[string]serin.Ref{}
+	slots, urls, claims := map[string]*slot{}, map[string]serin.Ref{}, 0
 	for f, err := range functions {
 		if err != nil {
 			return err
@@ -52,7 +54,9 @@ func (t *Table) Load(seq int64, functions iter.Seq2[*serin.Function, error]) err
 		s.function.Store(f)
 		slots[f.Name] = s
 		maps.Insert(urls, urlsOf(f))
+		claims += f.ConcurrencyClaim()
 	}
+	t.claims.Store(int64(claims))
 	t.slots.Store(&slots)
 	t.urls.Store(&urls)
 	t.advance(seq)
@@ -81,9 +85,21 @@ func (t *Table) Apply(seq int64, name string, f *serin.Function) (old *serin.Fun
 		t.slots.Store(&next)
 	}
 	t.index(old, f)
+	t.claims.Add(int64(claim(f) - claim(old)))
 	t.advance(seq)
 	return old
 }
+
+func claim(f *serin.Function) int {
+	if f == nil {
+		return 0
+	}
+	return f.ConcurrencyClaim()
+}
+
+// Claims returns how much of the account's concurrency functions keep from others: see
+// [serin.Function.ConcurrencyClaim].
+func (t *Table) Claims() int { return int(t.claims.Load()) }
 
 func (t *Table) advance(seq int64) {
 	t.mu.Lock()

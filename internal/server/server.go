@@ -5,6 +5,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,6 +45,9 @@ type Config struct {
 	Account   string // twelve digits
 	ReadyFile string // "" for none
 	Auth      string // AuthSigV4 or AuthNone
+	// Concurrency is how many invocations may run at a time, as the account's limit on AWS; 0 for 1000.
+	Concurrency int
+	QueueWait   time.Duration // how long an invocation beyond a limit waits for its turn; 0 refuses it at once
 	// AllowUnsafeCommit accepts a PostgreSQL server that acknowledges before it has synced.
 	AllowUnsafeCommit bool
 	// Isolation says what happens if the kernel does not grant everything that isolates functions.
@@ -73,6 +77,12 @@ const (
 	// spareSandboxes hides most of what a sandbox costs from cold starts that do not come in bursts.
 	spareSandboxes = 2
 
+	defaultConcurrency = 1000 // of an AWS account
+	maxConcurrency     = 100_000
+	maxQueueWait       = 15 * time.Minute // the longest timeout of a function
+)
+
+const (
 	drainFor    = 30 * time.Second // how long running invocations may go on at shutdown
 	runningFile = "server.json"    // in the data directory, while a server uses it
 )
@@ -127,6 +137,13 @@ func (cfg *Config) check() error {
 	default:
 		return serin.Errorf(serin.KindInvalid, "--auth %s: want %s or %s", cfg.Auth, AuthSigV4, AuthNone)
 	}
+	cfg.Concurrency = cmp.Or(cfg.Concurrency, defaultConcurrency)
+	if cfg.Concurrency < 1 || cfg.Concurrency > maxConcurrency {
+		return serin.Errorf(serin.KindInvalid, "--concurrency %d: want 1 to %d", cfg.Concurrency, maxConcurrency)
+	}
+	if cfg.QueueWait < 0 || cfg.QueueWait > maxQueueWait {
+		return serin.Errorf(serin.KindInvalid, "--queue-wait %s: want 0s to %s", cfg.QueueWait, maxQueueWait)
+	}
 	return nil
 }
 
@@ -147,6 +164,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	s.executor, err = executor.New(executor.Config{
 		Dir: filepath.Join(s.Data, "run"), Region: s.Region, Isolation: s.Isolation, Network: s.Network,
 		SpareSandboxes: spareSandboxes, Log: s.Log,
+		MaxEnvironments: s.Concurrency, Limits: s.limits, QueueWait: s.QueueWait,
 	})
 	if err != nil {
 		return err
@@ -164,7 +182,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	})
 	s.control = control.New(control.Config{
 		Place: place, Store: s.store, Table: s.table, Executor: s.executor, Recorder: s.recorder, Retire: s.retire,
-		MountsLayers: s.executor.Isolates(), CodeURL: s.codeURL, FunctionURL: s.functionURL, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
+		MountsLayers: s.executor.Isolates(), CodeURL: s.codeURL, FunctionURL: s.functionURL, Concurrency: s.Concurrency, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
 	})
 	s.releases = release.New(release.Config{
 		Store: s.store, Aliases: s.control, Recorder: s.recorder, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
@@ -182,6 +200,15 @@ func (s *server) blob(ctx context.Context, sha256hex string) (io.ReaderAt, int64
 
 func (s *server) secret(accessKeyID string) (string, bool) {
 	return s.key.SecretAccessKey, accessKeyID == s.key.AccessKeyID
+}
+
+// limits says how many invocations of a function may run at a time.
+func (s *server) limits(function string) executor.Limits {
+	l := executor.Limits{Unreserved: s.Concurrency - s.table.Claims()}
+	if f, ok := s.table.Function(function); ok {
+		l.Reserved = f.Reserved
+	}
+	return l
 }
 
 func (s *server) retire(keep func(executor.Key) bool) {
