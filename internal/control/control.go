@@ -35,9 +35,10 @@ type Config struct {
 	// FunctionURL returns the address of the function URL with an id.
 	FunctionURL func(id string) string
 	// Provisioned says how far the provisioned concurrency of a version or an alias is: the environments that are
-	// there and those of them that are ready, and as AWS names them a status and, if that is FAILED, a reason. A
-	// server without it refuses PutProvisionedConcurrencyConfig.
+	// there and those of them that are ready, and as AWS names them a status and, if that is FAILED, a reason.
 	Provisioned func(function, qualifier string) (allocated, available int, status, reason string)
+	// Changed, if set, is told of each function that has changed, after the routing table shows it.
+	Changed func(function string)
 	// Concurrency is how many invocations of the account may run at a time.
 	Concurrency int
 	// MountsLayers says that execution environments see the layers of their version. A server that does not mount

@@ -45,7 +45,7 @@ func (c *Control) Follow(ctx context.Context) error {
 		}
 		before, _ := c.Table.Function(change.Function)
 		c.codeSize.Add(codeSize(f) - codeSize(before)) // before whoever made the change goes on
-		c.applied(c.Table.Apply(change.Seq, change.Function, f), f)
+		c.applied(change.Function, c.Table.Apply(change.Seq, change.Function, f), f)
 	}
 	return nil
 }
@@ -70,7 +70,10 @@ func (c *Control) changed(ctx context.Context, name string) (*serin.Function, bo
 
 // applied brings what hangs on a function in line with its new state; before or after is nil if the
 // function did not or does not exist.
-func (c *Control) applied(before, after *serin.Function) {
+func (c *Control) applied(name string, before, after *serin.Function) {
+	if c.Changed != nil {
+		c.Changed(name)
+	}
 	if before == nil {
 		return
 	}

@@ -28,9 +28,6 @@ func (c *Control) PutProvisionedConcurrencyConfig(ctx context.Context, in *lambd
 	if err != nil {
 		return nil, err
 	}
-	if c.Provisioned == nil {
-		return nil, notImplemented("provisioned concurrency")
-	}
 	c.budget.Lock()
 	defer c.budget.Unlock()
 	var p *serin.Provisioned
@@ -119,7 +116,7 @@ func (c *Control) provisionedItem(f *serin.Function, qualifier string) types.Pro
 		RequestedProvisionedConcurrentExecutions: new(int32(p.Requested)),
 		LastModified:                             new(p.LastModified.Format(provisionedLayout)),
 	}
-	allocated, available, status, reason := c.provisionedStatus(f.Name, qualifier)
+	allocated, available, status, reason := c.Provisioned(f.Name, qualifier)
 	item.AllocatedProvisionedConcurrentExecutions = new(int32(allocated))
 	item.AvailableProvisionedConcurrentExecutions = new(int32(available))
 	item.Status = types.ProvisionedConcurrencyStatusEnum(status)
@@ -127,15 +124,6 @@ func (c *Control) provisionedItem(f *serin.Function, qualifier string) types.Pro
 		item.StatusReason = &reason
 	}
 	return item
-}
-
-// provisionedStatus says how far provisioned concurrency is. Where nothing provides any, it can only have been
-// asked for from another server.
-func (c *Control) provisionedStatus(function, qualifier string) (allocated, available int, status, reason string) {
-	if c.Provisioned == nil {
-		return 0, 0, string(types.ProvisionedConcurrencyStatusEnumFailed), "This server does not provide provisioned concurrency."
-	}
-	return c.Provisioned(function, qualifier)
 }
 
 func (v *violations) provisioned(c *Control, name, qualifier *string) (serin.Ref, error) {

@@ -38,8 +38,6 @@ func TestProvisionedConcurrency(t *testing.T) {
 	c.create(t, "shop", 2)
 	_, err := c.CreateAlias(t.Context(), &lambda.CreateAliasInput{FunctionName: aws.String("shop"), Name: aws.String("live"), FunctionVersion: aws.String("2")})
 	must(t, err)
-	refused(t, "a server that provides none", c.provision(t, "shop", "1", 1), serin.KindNotImplemented)
-
 	status := map[string]string{"1": "READY", "live": "FAILED"}
 	c.Provisioned = func(function, qualifier string) (int, int, string, string) {
 		if function != "shop" {
@@ -85,13 +83,6 @@ func TestProvisionedConcurrency(t *testing.T) {
 	get := &lambda.GetProvisionedConcurrencyConfigInput{FunctionName: aws.String("shop"), Qualifier: aws.String("1")}
 	_, err = c.GetProvisionedConcurrencyConfig(t.Context(), get)
 	refused(t, "what was deleted", err, serin.KindNotProvisioned)
-	get.Qualifier = aws.String("live")
-	c.Provisioned = nil // another server that shares the database
-	out, err := c.GetProvisionedConcurrencyConfig(t.Context(), get)
-	must(t, err)
-	if out.Status != types.ProvisionedConcurrencyStatusEnumFailed || *out.StatusReason == "" {
-		t.Errorf("a server that provides none says %+v", out)
-	}
 }
 
 // However many reservations race, the account keeps what must stay unreserved.

@@ -25,6 +25,7 @@ import (
 	"serin/internal/api"
 	"serin/internal/awsapi"
 	"serin/internal/bundle"
+	"serin/internal/capacity"
 	"serin/internal/control"
 	"serin/internal/egress"
 	"serin/internal/executor"
@@ -48,6 +49,7 @@ type Config struct {
 	// Concurrency is how many invocations may run at a time, as the account's limit on AWS; 0 for 1000.
 	Concurrency int
 	QueueWait   time.Duration // how long an invocation beyond a limit waits for its turn; 0 refuses it at once
+	KeepWarm    time.Duration // how long a version that a release has replaced stays warm
 	// AllowUnsafeCommit accepts a PostgreSQL server that acknowledges before it has synced.
 	AllowUnsafeCommit bool
 	// Isolation says what happens if the kernel does not grant everything that isolates functions.
@@ -73,6 +75,9 @@ type Ready struct {
 	PID             int    `json:"pid"`
 }
 
+// DefaultKeepWarm is how long a version that a release has replaced stays warm unless told otherwise.
+const DefaultKeepWarm = 15 * time.Minute
+
 const (
 	// spareSandboxes hides most of what a sandbox costs from cold starts that do not come in bursts.
 	spareSandboxes = 2
@@ -96,6 +101,7 @@ type server struct {
 	executor *executor.Executor
 	invoker  *invoke.Invoker
 	events   *invoke.Queue
+	capacity *capacity.Keeper
 	control  *control.Control
 	releases *release.Controller
 	recorder *metrics.Recorder
@@ -144,6 +150,9 @@ func (cfg *Config) check() error {
 	if cfg.QueueWait < 0 || cfg.QueueWait > maxQueueWait {
 		return serin.Errorf(serin.KindInvalid, "--queue-wait %s: want 0s to %s", cfg.QueueWait, maxQueueWait)
 	}
+	if cfg.KeepWarm < 0 {
+		return serin.Errorf(serin.KindInvalid, "--keep-warm %s: want 0s or more", cfg.KeepWarm)
+	}
 	return nil
 }
 
@@ -177,12 +186,16 @@ func (s *server) build(ctx context.Context) (err error) {
 	s.invoker = invoke.New(invoke.Config{
 		Place: place, Table: s.table, Executor: s.executor, Recorder: s.recorder, Queue: s.events, CodeDir: packages.Dir, LayersDir: packages.Layers, Log: s.Log,
 	})
+	s.capacity = capacity.New(capacity.Config{
+		Table: s.table, Executor: s.executor, Spec: s.invoker.Spec, KeepWarm: s.KeepWarm, Log: s.Log,
+	})
 	s.auth = awsapi.NewAuthenticator(awsapi.AuthConfig{
 		Credentials: s.secret, Region: s.Region, Now: time.Now, NoAuth: s.Auth == AuthNone,
 	})
 	s.control = control.New(control.Config{
 		Place: place, Store: s.store, Table: s.table, Executor: s.executor, Recorder: s.recorder, Retire: s.retire,
-		MountsLayers: s.executor.Isolates(), CodeURL: s.codeURL, FunctionURL: s.functionURL, Concurrency: s.Concurrency, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
+		MountsLayers: s.executor.Isolates(), CodeURL: s.codeURL, FunctionURL: s.functionURL, Provisioned: s.capacity.Provisioned, Changed: s.capacity.Changed,
+		Concurrency: s.Concurrency, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
 	})
 	s.releases = release.New(release.Config{
 		Store: s.store, Aliases: s.control, Recorder: s.recorder, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
@@ -228,6 +241,7 @@ func (s *server) serve(ctx context.Context, ready func(Ready)) error {
 	defer stop()
 	group, inner := errgroup.WithContext(inner)
 	group.Go(func() error { return s.control.Follow(inner) })
+	group.Go(func() error { return s.capacity.Run(inner) })
 	group.Go(func() error { return s.releases.Run(inner) })
 	group.Go(func() error { return s.events.Run(inner, s.invoker.Invoke) })
 

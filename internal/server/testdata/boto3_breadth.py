@@ -69,8 +69,8 @@ call("delete_function_concurrency", 204, FunctionName="shop")
 assert "Concurrency" not in call("get_function", FunctionName="shop")
 refused("get_provisioned_concurrency_config", "ProvisionedConcurrencyConfigNotFoundException", "No Provisioned Concurrency Config found",
         FunctionName="shop", Qualifier="1")
-refused("put_provisioned_concurrency_config", "NotImplementedException", "provisioned concurrency",
-        FunctionName="shop", Qualifier="1", ProvisionedConcurrentExecutions=1)
+call("put_provisioned_concurrency_config", 202, FunctionName="shop", Qualifier="1", ProvisionedConcurrentExecutions=1)
+assert call("get_provisioned_concurrency_config", 200, FunctionName="shop", Qualifier="1")["RequestedProvisionedConcurrentExecutions"] == 1
 call("delete_provisioned_concurrency_config", 204, FunctionName="shop", Qualifier="1")
 assert list(client.get_paginator("list_provisioned_concurrency_configs").paginate(FunctionName="shop").search("ProvisionedConcurrencyConfigs")) == []
 called.add("list_provisioned_concurrency_configs")
