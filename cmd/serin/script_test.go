@@ -164,12 +164,12 @@ func eventTypes(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// releaseActive (release-active FUNCTION) waits until the alias live has an active release.
+// releaseActive (release-active FUNCTION) waits until the alias live has an active release that has taken its first step.
 func releaseActive(ts *testscript.TestScript, _ bool, args []string) {
 	c := api.NewClient(ts.Getenv("ENDPOINT"), ts.Getenv("REGION"), ts.Getenv("KEY"), ts.Getenv("SECRET"))
 	poll(ts, func() bool {
 		status, err := c.Status(context.Background(), args[0])
-		return err == nil && len(status.Aliases) == 1 && status.Aliases[0].Release != nil
+		return err == nil && len(status.Aliases) == 1 && status.Aliases[0].Release != nil && len(status.Aliases[0].Release.Steps) > 0
 	})
 }
 

@@ -39,6 +39,7 @@ type Config struct {
 	Store    *store.Store
 	Aliases  Aliases
 	Recorder *metrics.Recorder
+	Warmer   Warmer // nil lets canaries start cold
 	Now      func() time.Time
 	NewID    func() string
 	Log      *slog.Logger

@@ -111,6 +111,7 @@ type world struct {
 	stop     context.CancelFunc
 	stopped  chan struct{}
 	ids      atomic.Int64
+	warmer   release.Warmer
 }
 
 // inBubble runs a test with a controller on a real store, in fake time.
@@ -136,7 +137,7 @@ func inBubble(t *testing.T, test func(*world)) {
 // has been made, before it runs.
 func (w *world) run(meanwhile ...func()) {
 	w.Controller = release.New(release.Config{
-		Store: w.store, Aliases: w.aliases, Recorder: w.recorder, Now: time.Now,
+		Store: w.store, Aliases: w.aliases, Recorder: w.recorder, Warmer: w.warmer, Now: time.Now,
 		NewID: func() string { return "release-" + strconv.FormatInt(w.ids.Add(1), 10) }, Log: slog.New(slog.DiscardHandler),
 	})
 	ctx, cancel := context.WithCancel(context.Background())

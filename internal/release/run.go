@@ -32,6 +32,7 @@ type run struct {
 	counted bool          // evidence was counted since the last save
 	savedAt time.Time
 	retry   time.Duration
+	warming warming
 
 	mu    sync.Mutex
 	shown *serin.Release // the last saved state, for readers
@@ -97,6 +98,8 @@ func (r *run) command(ctx context.Context, c serin.Command, actor string) (*seri
 
 // drive runs until the release has ended or the context has.
 func (r *run) drive(ctx context.Context) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	defer close(r.done)
 	defer r.c.Recorder.Unwatch(r.release.Function, r.release.Alias, r.tap)
 	r.tap.Expect(r.release.Applied)
@@ -109,6 +112,8 @@ func (r *run) drive(ctx context.Context) {
 		select {
 		case <-timer.C:
 		case <-r.ready():
+		case <-r.warming.busy:
+			r.warming.busy = nil
 		case q := <-r.commands:
 			q.reply <- r.obey(ctx, q)
 		case <-ctx.Done():
@@ -143,7 +148,7 @@ func (r *run) step(ctx context.Context) (pause time.Duration) {
 			return 0
 		}
 	}
-	if r.release.Active() && alias != nil && alias.Routing != r.release.Want {
+	if r.release.Active() && alias != nil && alias.Routing != r.release.Want && r.warmed(ctx) {
 		if err := r.c.move(ctx, &r.release, alias.RevisionID, r.cause()); err != nil {
 			return r.refused(ctx, err, now)
 		}

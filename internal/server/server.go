@@ -198,7 +198,7 @@ func (s *server) build(ctx context.Context) (err error) {
 		Concurrency: s.Concurrency, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
 	})
 	s.releases = release.New(release.Config{
-		Store: s.store, Aliases: s.control, Recorder: s.recorder, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
+		Store: s.store, Aliases: s.control, Recorder: s.recorder, Warmer: s.capacity, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
 	})
 	return s.control.Load(ctx)
 }
