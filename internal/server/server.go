@@ -114,9 +114,14 @@ func Run(ctx context.Context, cfg Config, ready func(Ready)) error {
 	if err := cfg.check(); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+	data, err := filepath.Abs(cfg.Data) // functions run in directories of their own
+	if err == nil {
+		err = os.MkdirAll(data, 0o700)
+	}
+	if err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
+	cfg.Data = data
 	s := &server{Config: cfg}
 	if err := s.build(ctx); err != nil {
 		return errors.Join(err, s.close(ctx))

@@ -338,3 +338,15 @@ def handler(event, context):
 		t.Errorf("the running invocation: %v", err)
 	}
 }
+
+// A data directory that is named from where the server was started holds code that functions find from where they run.
+func TestRelativeDataDirectory(t *testing.T) {
+	t.Chdir(t.TempDir())
+	r := start(t, func(c *server.Config) { c.Data = "data" })
+	r.create(t, "shop", reporting, 0)
+	out, err := r.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: aws.String("shop")})
+	must(t, err)
+	if out.FunctionError != nil {
+		t.Errorf("%s", out.Payload)
+	}
+}
