@@ -11,7 +11,7 @@ import (
 
 // Pauses before another attempt to provide what could not be provided, or what ends as soon as it has been.
 const (
-	firstPause   = 100 * time.Millisecond
+	firstPause   = 500 * time.Millisecond
 	longestPause = 30 * time.Second
 )
 
@@ -61,11 +61,14 @@ func (k *Keeper) keep(ctx context.Context, p *provision, f *serin.Function, key 
 		began := time.Now()
 		err := k.attempt(ctx, p, f, key, lost)
 		k.note(ctx, p, key, err)
-		if err == nil {
-			if p.n == 0 {
-				k.forget(key, p)
-				return
-			}
+		switch {
+		case err != nil:
+			pause = longer(pause)
+			sleep(ctx, pause)
+		case p.n == 0:
+			k.forget(key, p)
+			return
+		default:
 			select {
 			case <-lost:
 			case <-ctx.Done():
@@ -75,12 +78,20 @@ func (k *Keeper) keep(ctx context.Context, p *provision, f *serin.Function, key 
 				pause = 0
 				continue
 			}
+			sleep(ctx, pause) // the first one is replaced at once
+			pause = longer(pause)
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-		}
-		pause = min(max(2*pause, firstPause), longestPause)
+	}
+}
+
+func longer(pause time.Duration) time.Duration { return min(max(2*pause, firstPause), longestPause) }
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 
