@@ -234,3 +234,21 @@ func TestQueueForProvisionedConcurrency(t *testing.T) {
 		t.Errorf("the other version, when nothing is provisioned any more: %v", err)
 	}
 }
+
+// BenchmarkAdmission is what the bookkeeping of a warm invocation costs: it is let in, gets an idle environment and gives
+// it back.
+func BenchmarkAdmission(b *testing.B) {
+	e := newExecutor(b, Config{Limits: reserving(10)})
+	s := goSpec(b)
+	if err := e.Warm(b.Context(), s, 1); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		env, err := e.acquire(b.Context(), s, false)
+		if err != nil {
+			b.Fatal(err)
+		}
+		e.release(env)
+	}
+}

@@ -4,7 +4,8 @@
 // An [Executor] has a pool of environments for each version. [Executor.Invoke] takes the idle environment of the
 // version that was used last, or makes one, and runs one invocation on it on the calling goroutine:
 //
-//	Executor     admits, pools, expires and ends environments         executor.go, pool.go
+//	Executor     admits, pools, expires and ends environments         executor.go, admission.go, pool.go
+//	provision    environments that are initialised ahead             ahead.go
 //	environment  one version, one process, one invocation at a time   environment.go, env.go, memory.go
 //	session      the Runtime API of one process                       runtimeapi.go, runtimeroutes.go
 //	conn         one HTTP/1.1 connection of a runtime                 conn.go, httpwire.go
@@ -17,6 +18,12 @@
 // An environment has one owner at a time: the goroutine that initialises it or invokes it, or one that waits
 // until its runtime has settled. An idle environment belongs to the executor. Only the owner talks to the
 // runtime; the executor's lock is held for bookkeeping, never while something is waited for.
+//
+// # Admission
+//
+// One critical section checks the limits, takes an environment and counts; what gives the environment back counts
+// down and lets in who waits. Provisioned environments are part of a function's reservation, or else of what
+// the functions without one share, and only invocations of their version can use them.
 //
 // # Speed
 //

@@ -174,3 +174,13 @@ func BenchmarkRecord(b *testing.B) {
 		r.Record(s)
 	}
 }
+
+func TestCapacity(t *testing.T) {
+	r := metrics.New(time.Now)
+	for _, c := range []metrics.Capacity{metrics.OnDemand, metrics.Provisioned, metrics.Provisioned, metrics.Spillover} {
+		r.Record(metrics.Sample{Function: "shop", Alias: "live", Version: 1, Capacity: c})
+	}
+	if s := r.Function("shop")[0]; s.Requests != 4 || s.Provisioned != 2 || s.Spillover != 1 {
+		t.Errorf("stats %+v", s)
+	}
+}

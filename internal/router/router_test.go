@@ -164,3 +164,29 @@ func BenchmarkRoute(b *testing.B) {
 		}
 	}
 }
+
+func TestClaims(t *testing.T) {
+	table := router.New(place)
+	f := shop(t, serin.Routing{Version: 1})
+	f.Reserved = new(7)
+	must := func(want int) {
+		t.Helper()
+		if got := table.Claims(); got != want {
+			t.Errorf("functions claim %d, want %d", got, want)
+		}
+	}
+	if err := table.Load(1, func(yield func(*serin.Function, error) bool) { yield(f, nil) }); err != nil {
+		t.Fatal(err)
+	}
+	must(7)
+	other := f.Clone()
+	other.Name, other.Reserved = "other", new(5)
+	table.Apply(2, "other", other)
+	must(12)
+	less := f.Clone()
+	less.Reserved = nil
+	table.Apply(3, "shop", less)
+	must(5)
+	table.Apply(4, "other", nil)
+	must(0)
+}
