@@ -162,8 +162,8 @@ func TestHold(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "one expires", func() bool { return len(e.Environments()) == 2 })
-	time.AfterFunc(200*time.Millisecond, func() { e.Hold(s.Key(), 0) })
 	began := time.Now()
+	time.AfterFunc(200*time.Millisecond, func() { e.Hold(s.Key(), 0) })
 	eventually(t, "all expire", func() bool { return len(e.Environments()) == 0 })
 	if took := time.Since(began); took < 200*time.Millisecond {
 		t.Errorf("they were held for only %v", took)

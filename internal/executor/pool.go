@@ -52,7 +52,7 @@ func (e *Executor) Environments() []EnvironmentInfo {
 	return list
 }
 
-// reserve makes a new environment unless the version has n already or there is no room; then it returns nil.
+// reserve makes a new environment unless the version has n already; then it returns nil. It takes nobody else's.
 func (e *Executor) reserve(s *Spec, n int) (*environment, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -205,7 +205,13 @@ func (s *server) build(ctx context.Context) (err error) {
 	s.releases = release.New(release.Config{
 		Store: s.store, Aliases: s.control, Recorder: s.recorder, Warmer: s.capacity, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
 	})
-	return s.control.Load(ctx)
+	if err := s.control.Load(ctx); err != nil {
+		return err
+	}
+	if claims := s.table.Claims(); claims >= s.Concurrency {
+		s.Log.WarnContext(ctx, "functions without reserved concurrency cannot run: others claim all of it", "concurrency", s.Concurrency, "claims", claims)
+	}
+	return nil
 }
 
 func (s *server) blob(ctx context.Context, sha256hex string) (io.ReaderAt, int64, io.Closer, error) {
