@@ -137,3 +137,18 @@ func TestAccountConcurrency(t *testing.T) {
 		t.Errorf("%d of 5 were throttled by a limit of 1", throttled)
 	}
 }
+
+func TestBadLimits(t *testing.T) {
+	for want, cfg := range map[string]server.Config{
+		"--concurrency -1":     {Concurrency: -1},
+		"--concurrency 100001": {Concurrency: 100_001},
+		"--queue-wait -1s":     {QueueWait: -time.Second},
+		"--queue-wait 15m1s":   {QueueWait: 15*time.Minute + time.Second},
+		"--keep-warm -1s":      {KeepWarm: -time.Second},
+	} {
+		cfg.Listen, cfg.Auth, cfg.Data = "127.0.0.1:0", server.AuthSigV4, t.TempDir()
+		if err := server.Run(t.Context(), cfg, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one about %s", err, want)
+		}
+	}
+}
