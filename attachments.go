@@ -16,6 +16,7 @@ type Attachments struct {
 	URL               *FunctionURL       `json:"url,omitempty"`
 	Provisioned       *Provisioned       `json:"provisioned,omitempty"`
 	RuntimeManagement *RuntimeManagement `json:"runtimeManagement,omitempty"`
+	Route             *RouteSettings     `json:"route,omitempty"`
 }
 
 // At returns what belongs to a qualifier: "" and "$LATEST" for the function itself, a number, or the name of an

@@ -23,6 +23,8 @@ func attachEverything(t *testing.T, f *serin.Function, c serin.Change, qualifier
 	if _, isVersion := serin.ParseVersion(qualifier); !isVersion {
 		_, err = f.CreateURL(c, qualifier, "id-"+qualifier, serin.FunctionURLChange{AuthType: serin.AuthTypeNone})
 		ok(t, err)
+		_, err = f.UpdateRouteSettings(c, qualifier, serin.RouteSettingsUpdate{Pins: new(serin.PinsOff)})
+		ok(t, err)
 	} else {
 		ok(t, f.PutRuntimeManagement(qualifier, serin.RuntimeManagement{UpdateOn: "FunctionUpdate"}, ""))
 	}
@@ -64,6 +66,8 @@ func TestAttachmentsGoWithTheirQualifier(t *testing.T) {
 	ok(t, f.RemovePermission(c, "", "s", ""))
 	ok(t, f.DeleteEventInvoke("$LATEST"))
 	ok(t, f.DeleteURL(""))
+	_, err := f.UpdateRouteSettings(c, "", serin.RouteSettingsUpdate{Pins: new(serin.PinPolicy(""))})
+	ok(t, err)
 	if len(f.Attached) != 0 {
 		t.Errorf("nothing is left, but %v", f.Attached)
 	}

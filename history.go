@@ -15,6 +15,7 @@ const (
 	CausePromote  Cause = "promote"  // a release ended with its canary at 100 %
 	CauseRollback Cause = "rollback" // a release or a person put an older version back
 	CauseAbort    Cause = "abort"    // a person ended a release early
+	CauseSettings Cause = "settings" // nothing moved, but how versions are picked: see Move.Settings
 )
 
 // Move is one row of the alias history. From is nil for a creation, To for a deletion.
@@ -29,6 +30,8 @@ type Move struct {
 	Release  string    `json:"releaseId,omitempty"`
 	From     *Routing  `json:"from,omitempty"`
 	To       *Routing  `json:"to,omitempty"`
+	// Settings are the route settings from now on, if it is those that have changed.
+	Settings *RouteSettings `json:"settings,omitempty"`
 }
 
 // LastGood returns the version to roll back to: of the versions that held all of an alias's traffic, the
@@ -43,6 +46,9 @@ func LastGood(history []Move, exists func(VersionNumber) bool) (VersionNumber, b
 	var tenures []tenure
 	var now *Routing
 	for _, m := range history {
+		if m.Cause == CauseSettings {
+			continue
+		}
 		if now != nil && m.retreats() && (m.To == nil || m.To.Version != now.Version) {
 			if last := len(tenures) - 1; last >= 0 && tenures[last].version == now.Version {
 				tenures[last].bad = true

@@ -54,6 +54,7 @@ func TestLastGood(t *testing.T) {
 		"the latest tenure decides":                           {history(hop{manual, 1, 0}, hop{manual, 2, 0}, hop{manual, 1, 0}, hop{manual, 2, 0}, hop{rollback, 1, 0}), all, 0},
 		"a deleted version cannot be gone back to":            {history(hop{manual, 1, 0}, hop{manual, 2, 0}, hop{manual, 3, 0}), func(v serin.VersionNumber) bool { return v != 2 }, 1},
 		"$LATEST is never a target":                           {history(hop{manual, 0, 0}, hop{manual, 2, 0}), all, 0},
+		"settings move nothing":                               {history(hop{manual, 1, 0}, hop{manual, 2, 0}, hop{serin.CauseSettings, 2, 0}, hop{rollback, 1, 0}, hop{promote, 3, 0}), all, 1},
 		"alias deleted and made again":                        {append(history(hop{manual, 1, 0}), append([]serin.Move{{Cause: manual}}, history(hop{manual, 2, 0})...)...), all, 1},
 	} {
 		got, ok := serin.LastGood(tt.moves, tt.exists)

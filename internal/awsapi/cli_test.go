@@ -137,7 +137,7 @@ func TestCommandLineInvoke(t *testing.T) {
 	got := <-requests
 	want := InvokeRequest{
 		FunctionName: cliARN, Qualifier: "live", InvocationType: requestResponse, LogType: "Tail",
-		ClientContext: `{"custom":{}}`, Payload: []byte(payload), RequestID: got.RequestID,
+		ClientContext: `{"custom":{}}`, Payload: []byte(payload), RequestID: got.RequestID, Header: got.Header,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("request (-want +got):\n%s", diff)

@@ -32,6 +32,7 @@ type InvokeRequest struct {
 	TraceID        string // X-Amzn-Trace-Id, or ""
 	RequestID      string // the id that the reply carries and the function sees
 	Payload        []byte // at most 6 MiB, not checked to be JSON, the receiver's to keep
+	Header         http.Header
 }
 
 // InvokeResponse is the answer to an Invoke that reached its function, or that was accepted.
@@ -70,6 +71,7 @@ func newInvokeRequest(h http.Header, c *call) (InvokeRequest, error) {
 		TraceID:        h.Get("X-Amzn-Trace-Id"),
 		RequestID:      c.requestID,
 		Payload:        c.body,
+		Header:         h,
 	}
 	if err := req.validate(); err != nil {
 		return InvokeRequest{}, err

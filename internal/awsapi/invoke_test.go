@@ -53,6 +53,7 @@ func TestInvokeThroughTheSDK(t *testing.T) {
 	want := InvokeRequest{
 		FunctionName: awkward, Qualifier: "$LATEST", InvocationType: "RequestResponse", LogType: "Tail",
 		ClientContext: ` {"client":{"x":1}} `, Payload: []byte("not json \x00"), RequestID: fake.request.RequestID,
+		Header: fake.request.Header,
 	}
 	if diff := cmp.Diff(want, fake.request); diff != "" {
 		t.Errorf("request (-want +got):\n%s", diff)

@@ -227,6 +227,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, x *exchange) {
 	out, err := h.Invoke(serin.WithActor(r.Context(), x.actor), &invoke.Request{
 		FunctionName: x.Function.Name, Qualifier: x.Qualifier, Type: invoke.RequestResponse,
 		TraceID: x.traceID, RequestID: x.requestID, Payload: payload,
+		Header: r.Header, Anonymous: x.AuthType == serin.AuthTypeNone,
 		// What the caller gets as a 502 counts as an error of the version.
 		Judge: func(returned []byte) error { a, malformed = parseAnswer(returned); return malformed },
 	})
@@ -253,6 +254,12 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, x *exchange, err 
 		switch e.Kind {
 		case serin.KindThrottled:
 			refuse(w, tooManyRequests)
+			return
+		case serin.KindDenied: // to pin the request to a version
+			refuse(w, refusal{http.StatusForbidden, "AccessDeniedException", e.Message})
+			return
+		case serin.KindInvalid: // such a version
+			refuse(w, refusal{http.StatusBadRequest, "InvalidParameterValueException", e.Message})
 			return
 		case serin.KindNotFound: // has been deleted since it was found
 			refuse(w, forbidden)

@@ -159,8 +159,12 @@ func TestEvent(t *testing.T) {
 	if diff := cmp.Diff(want, w.event); diff != "" {
 		t.Errorf("event (-want +got):\n%s", diff)
 	}
-	w.invoked.Payload = nil
-	if diff := cmp.Diff(&invoke.Request{FunctionName: "shop", Qualifier: "live", Type: invoke.RequestResponse, TraceID: "Root=1-0-0", RequestID: "id"}, w.invoked); diff != "" {
+	if w.invoked.Header.Get("Content-Type") == "" {
+		t.Errorf("the request carries the headers %v", w.invoked.Header)
+	}
+	w.invoked.Payload, w.invoked.Header = nil, nil
+	wanted := &invoke.Request{FunctionName: "shop", Qualifier: "live", Type: invoke.RequestResponse, TraceID: "Root=1-0-0", RequestID: "id", Anonymous: true}
+	if diff := cmp.Diff(wanted, w.invoked); diff != "" {
 		t.Errorf("request (-want +got):\n%s", diff)
 	}
 	if got.Header().Get("X-Amzn-Requestid") != "id" || got.Header().Get("X-Amzn-Trace-Id") != "Root=1-0-0" {

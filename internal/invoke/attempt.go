@@ -28,7 +28,7 @@ func (q *Queue) attempt(ctx context.Context, e *event, payload []byte) verdict {
 	q.Recorder.EventStarted(e.Function, now.Sub(e.Accepted))
 	out, err := q.invoke(ctx, &Request{
 		FunctionName: e.Function, Qualifier: e.Qualifier, Type: RequestResponse, ClientContext: e.ClientContext,
-		TraceID: e.TraceID, RequestID: e.RequestID, Payload: payload, NoWait: true,
+		TraceID: e.TraceID, RequestID: e.RequestID, Payload: payload, Key: e.Key, NoWait: true,
 	})
 	v := e.judge(out, err, q.Now())
 	if err != nil && e.Last.StatusCode != http.StatusTooManyRequests { // being throttled is normal

@@ -43,6 +43,9 @@ type event struct {
 	URL           string `json:"url,omitempty"`
 	TraceID       string `json:"traceId,omitempty"`
 	ClientContext string `json:"clientContext,omitempty"`
+	// Key is the routing key of the request, whose headers are gone when the event runs. One within the payload is
+	// found again.
+	Key serin.KeyHash `json:"key,omitempty"`
 
 	Accepted time.Time `json:"accepted"`
 	Attempts int       `json:"attempts,omitempty"` // how often the function has run, or was not there

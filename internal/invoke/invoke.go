@@ -9,7 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
+	"net/http"
 	"sync"
 	"time"
 
@@ -63,6 +63,11 @@ type Request struct {
 	RequestID     string
 	Payload       []byte // JSON; empty stands for {}
 	NoWait        bool   // is refused at once if too many run, because the caller knows how to wait itself
+	// Header is that of the HTTP request which asks for the invocation, where the routing key and the version that it
+	// is pinned to may be; nil for none. Anonymous says that nobody has signed that request.
+	Header    http.Header
+	Anonymous bool
+	Key       serin.KeyHash // if it is known already: that of an event is found when it is accepted
 	// Judge, if set, looks at the answer of a function that has reported no error. If it returns an error, the
 	// invocation counts as one that failed for its user, like a statusCode of 500.
 	Judge func(answer []byte) error
@@ -79,15 +84,15 @@ type Response struct {
 // Invoke runs one invocation and returns when the function has answered, or, for type Event, when the event is on
 // disk.
 //
-// Errors: KindNotFound, KindContent for a payload that is not JSON, KindInvalid, KindConflict for a version
-// that is not active, KindThrottled, KindTooLarge for an event. A function that fails is no error: see
+// Errors: KindNotFound, KindContent for a payload that is not JSON, KindInvalid, KindDenied for a pin that is not
+// allowed, KindConflict for a version that is not active, KindThrottled, KindTooLarge for an event. A function that fails is no error: see
 // [Response.FunctionError].
 func (i *Invoker) Invoke(ctx context.Context, in *Request) (*Response, error) {
 	ref, err := i.Place.ParseRef(in.FunctionName, in.Qualifier)
 	if err != nil {
 		return nil, err
 	}
-	route, err := i.Table.Route(ref.Function, ref.Qualifier, rand.Float64())
+	route, err := i.route(in, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +148,7 @@ func (i *Invoker) run(ctx context.Context, route router.Route, call *executor.In
 	if err != nil {
 		return nil, err
 	}
-	sample := metrics.Sample{Function: route.Function.Name, Version: route.Version.Number}
+	sample := metrics.Sample{Function: route.Function.Name, Version: route.Version.Number, Key: route.Key}
 	if route.Alias != nil {
 		sample.Alias, sample.Routing = route.Alias.Name, route.Alias.Routing
 	}

@@ -100,6 +100,7 @@ func (q *Queue) accept(ctx context.Context, route router.Route, qualifier string
 	now := q.Now()
 	e := &event{
 		RequestID: in.RequestID, Function: route.Function.Name, Qualifier: qualifier, TraceID: in.TraceID,
+		Key:      headerKey(in.Header, route.Function.RouteSettingsAt(qualifier).Key),
 		Accepted: now, Settings: settingsOf(route.Function, route.Version, qualifier),
 	}
 	packed, err := e.pack(payload, now)

@@ -21,6 +21,7 @@ type Sample struct {
 	Alias    string        // "" if the caller did not come through an alias
 	Routing  serin.Routing // what the alias said when the invocation was routed
 	Version  serin.VersionNumber
+	Key      serin.KeyHash // the routing key that picked the version, 0 for chance
 	Outcome  serin.Outcome
 	Duration time.Duration // of the handler, without initialisation
 	Init     time.Duration // 0 unless the invocation was a cold start
@@ -91,7 +92,7 @@ func (r *Recorder) Record(s Sample) {
 		c.init.observe(s.Init)
 	}
 	if tap, ok := (*r.taps.Load())[key]; ok && s.Alias != "" {
-		tap.record(s.Routing, s.Version, s.Outcome.Failed(), r.now())
+		tap.record(s, r.now())
 	}
 }
 

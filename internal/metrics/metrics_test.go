@@ -165,6 +165,40 @@ func TestTapFollowsTheRouting(t *testing.T) {
 	}
 }
 
+// Of each routing key the first request counts, also over steps; requests without a key all do.
+func TestTapCountsKeysOnce(t *testing.T) {
+	now := time.Unix(100, 0)
+	r := metrics.New(func() time.Time { return now })
+	tap := r.Watch("shop", "live")
+	tap.Expect(canary10)
+	record := func(routing serin.Routing, v serin.VersionNumber, key serin.KeyHash, o serin.Outcome) {
+		s := sample(v, o)
+		s.Key, s.Routing = key, routing
+		r.Record(s)
+	}
+	for range 3 {
+		record(canary10, 1, 7, serin.OutcomeOK)
+		record(canary10, 2, 8, serin.OutcomeCrash)
+		record(canary10, 2, 0, serin.OutcomeOK)
+	}
+	canary50 := canary10
+	canary50.Weight = 0.5
+	tap.Expect(canary50)
+	record(canary50, 2, 7, serin.OutcomeCrash) // has come over to the canary: no new draw
+	record(canary50, 1, 9, serin.OutcomeOK)
+	blocks, _ := tap.Drain(now.Add(metrics.BlockAge))
+	want := []metrics.Block{
+		{Weight: 0.1, Block: evidence.Block{BaselineRequests: 1, CanaryRequests: 4, CanaryErrors: 1}},
+		{Weight: 0.5, Block: evidence.Block{BaselineRequests: 1}},
+	}
+	if d := cmp.Diff(want, blocks); d != "" {
+		t.Error(d)
+	}
+	if st := r.Function("shop"); len(st) != 2 || st[0].Requests+st[1].Requests != 11 {
+		t.Errorf("the totals count %+v", st)
+	}
+}
+
 func BenchmarkRecord(b *testing.B) {
 	r := metrics.New(time.Now)
 	r.Watch("shop", "live").Expect(canary10)

@@ -19,6 +19,10 @@ const (
 // looking at versions or outcomes, so the evidence stays valid.
 const maxClosed = 1 << 16
 
+// maxKeys bounds how many routing keys a tap tells apart. Requests of keys beyond it do not count, whatever their
+// versions and outcomes are, so the evidence stays valid.
+const maxKeys = 1 << 20
+
 // Block is a closed block and the canary's share, 0 to 1, under which its requests were routed.
 type Block struct {
 	Weight float64
@@ -28,11 +32,15 @@ type Block struct {
 // Tap cuts the finished requests of one alias into label-blind blocks for one release. A block holds only
 // requests that were routed by the routing that the tap expects, so that a late answer to a request of an
 // earlier step is never counted.
+//
+// What the router draws for is the routing key, if there is one: requests of one key are no further draws, and may
+// well succeed or fail together. So of each key only the first finished request counts.
 type Tap struct {
 	notify chan struct{}
 
 	mu      sync.Mutex
 	routing serin.Routing
+	keys    map[serin.KeyHash]struct{} // those that have been counted
 	open    evidence.Block
 	opened  time.Time
 	closed  []Block
@@ -98,10 +106,10 @@ func (t *Tap) Drain(now time.Time) (blocks []Block, wait time.Duration) {
 	return blocks, wait
 }
 
-func (t *Tap) record(routing serin.Routing, version serin.VersionNumber, failed bool, now time.Time) {
+func (t *Tap) record(s Sample, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if routing != t.routing || !routing.Weighted() {
+	if s.Routing != t.routing || !s.Routing.Weighted() || !t.firstOf(s.Key) {
 		return
 	}
 	first := t.open == (evidence.Block{})
@@ -109,10 +117,10 @@ func (t *Tap) record(routing serin.Routing, version serin.VersionNumber, failed 
 		t.opened = now
 	}
 	one := evidence.Block{BaselineRequests: 1}
-	if version == routing.Additional {
+	if s.Version == s.Routing.Additional {
 		one = evidence.Block{CanaryRequests: 1}
 	}
-	if failed {
+	if s.Outcome.Failed() {
 		one.BaselineErrors, one.CanaryErrors = one.BaselineRequests, one.CanaryRequests
 	}
 	t.open = t.open.Add(one)
@@ -126,6 +134,22 @@ func (t *Tap) record(routing serin.Routing, version serin.VersionNumber, failed 
 		default:
 		}
 	}
+}
+
+// firstOf notes a key and reports whether its request is a draw that has not been counted yet. The caller holds the
+// lock.
+func (t *Tap) firstOf(key serin.KeyHash) bool {
+	if key == 0 {
+		return true
+	}
+	if _, counted := t.keys[key]; counted || len(t.keys) >= maxKeys {
+		return false
+	}
+	if t.keys == nil {
+		t.keys = map[serin.KeyHash]struct{}{}
+	}
+	t.keys[key] = struct{}{}
+	return true
 }
 
 // cut closes the open block. The caller holds the lock.

@@ -158,15 +158,14 @@ func (t *Table) Functions() iter.Seq[*serin.Function] {
 type Route struct {
 	Function *serin.Function
 	Version  *serin.Version
-	Alias    *serin.Alias // nil if the qualifier is not an alias
+	Alias    *serin.Alias  // nil if no alias has picked the version
+	Key      serin.KeyHash // what decided between the versions of a weighted alias; 0 for chance
 }
 
-// Route picks the version for one invocation. draw decides between the versions of a weighted alias: the
-// additional version gets the draws below its weight. It is uniform in [0, 1), fresh for each invocation, or
-// the hash of a key whose invocations shall stay together.
+// Find returns the route of a qualifier: of a weighted alias the one to its primary version, for [Route.Draw].
 //
 // Errors: KindNotFound with the text that AWS gives for Invoke.
-func (t *Table) Route(function, qualifier string, draw float64) (Route, error) {
+func (t *Table) Find(function, qualifier string) (Route, error) {
 	f, ok := t.Function(function)
 	if !ok {
 		if qualifier == "" {
@@ -178,10 +177,35 @@ func (t *Table) Route(function, qualifier string, draw float64) (Route, error) {
 	if err != nil {
 		return Route{}, err
 	}
-	if a != nil && a.Routing.Weighted() && draw < a.Routing.Weight {
-		if v, ok = f.Version(a.Routing.Additional); !ok {
-			return Route{}, serin.Errorf(serin.KindNotFound, "Function not found: %s", f.QualifiedARN(qualifier))
-		}
-	}
 	return Route{Function: f, Version: v, Alias: a}, nil
+}
+
+// Route is [Table.Find] and, if the route is weighted, [Route.Draw].
+//
+// Errors: KindNotFound.
+func (t *Table) Route(function, qualifier string, draw float64) (Route, error) {
+	r, err := t.Find(function, qualifier)
+	if err != nil || !r.Weighted() {
+		return r, err
+	}
+	return r.Draw(draw)
+}
+
+// Weighted reports whether a draw decides about the version.
+func (r Route) Weighted() bool { return r.Alias != nil && r.Alias.Routing.Weighted() }
+
+// Draw decides between the versions of a weighted route: the additional version gets the draws below its weight.
+// draw is uniform in [0, 1), fresh for each invocation, or that of a key whose invocations stay together: see
+// [serin.Function.Draw].
+//
+// Errors: KindNotFound.
+func (r Route) Draw(draw float64) (Route, error) {
+	if draw < r.Alias.Routing.Weight {
+		v, ok := r.Function.Version(r.Alias.Routing.Additional)
+		if !ok {
+			return Route{}, serin.Errorf(serin.KindNotFound, "Function not found: %s", r.Function.QualifiedARN(r.Alias.Name))
+		}
+		r.Version = v
+	}
+	return r, nil
 }

@@ -331,6 +331,7 @@ func (s *server) invoke(ctx context.Context, in awsapi.InvokeRequest) (awsapi.In
 	out, err := s.invoker.Invoke(ctx, &invoke.Request{
 		FunctionName: in.FunctionName, Qualifier: in.Qualifier, Type: invoke.Type(in.InvocationType), Tail: in.LogType == "Tail",
 		ClientContext: in.ClientContext, TraceID: in.TraceID, RequestID: in.RequestID, Payload: in.Payload,
+		Header: in.Header,
 	})
 	if err != nil {
 		return awsapi.InvokeResponse{}, err
