@@ -87,6 +87,21 @@ func (c *Client) History(ctx context.Context, function, alias string, newest int
 	return call[HistoryDocument](ctx, c, http.MethodGet, "functions/"+url.PathEscape(function)+"/history?"+q.Encode(), nil)
 }
 
+// Routing returns how the version of invocations of an alias is picked, or of the function itself if the alias is
+// "$LATEST".
+func (c *Client) Routing(ctx context.Context, function, alias string) (*RoutingDocument, error) {
+	return call[RoutingDocument](ctx, c, http.MethodGet, routingPath(function, alias), nil)
+}
+
+// UpdateRouting changes it.
+func (c *Client) UpdateRouting(ctx context.Context, function, alias string, in RoutingRequest) (*RoutingDocument, error) {
+	return call[RoutingDocument](ctx, c, http.MethodPatch, routingPath(function, alias), in)
+}
+
+func routingPath(function, alias string) string {
+	return "functions/" + url.PathEscape(function) + "/aliases/" + url.PathEscape(alias) + "/routing"
+}
+
 func call[T any](ctx context.Context, c *Client, method, path string, in any) (*T, error) {
 	var body []byte
 	if in != nil {

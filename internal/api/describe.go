@@ -147,6 +147,8 @@ func (h *handler) aliasStatus(ctx context.Context, f *serin.Function, a *serin.A
 		Name: a.Name, RevisionID: a.RevisionID, Set: percentages(a.Routing), Observed: map[serin.VersionNumber]float64{},
 		RollbackTarget: h.rollbackTarget(ctx, f.Name, a.Name),
 	}
+	settings := f.RouteSettingsAt(a.Name)
+	s.RoutingKey, s.Pins = settings.Key, cmp.Or(settings.Pins, serin.PinsSigned)
 	for _, st := range stats {
 		if st.Alias == a.Name {
 			s.Requests += st.SinceRouting

@@ -109,6 +109,21 @@ type RollbackDocument struct {
 	RolledBack bool                            `json:"rolledBack"`
 }
 
+// RoutingRequest changes how the version of invocations of an alias is picked. Absent members keep what is there.
+type RoutingRequest struct {
+	RoutingKey *serin.RoutingKey `json:"routingKey,omitempty"` // "none" removes it
+	Pins       *serin.PinPolicy  `json:"pins,omitempty"`
+}
+
+// RoutingDocument says how the version of invocations of an alias is picked, or of the function itself if the alias is
+// "$LATEST".
+type RoutingDocument struct {
+	Function   string           `json:"function"`
+	Alias      string           `json:"alias"`
+	RoutingKey serin.RoutingKey `json:"routingKey"`
+	Pins       serin.PinPolicy  `json:"pins"`
+}
+
 // StatusDocument is a function at a glance.
 type StatusDocument struct {
 	Function string          `json:"function"`
@@ -130,6 +145,8 @@ type AliasStatus struct {
 	Observed   map[serin.VersionNumber]float64 `json:"observed"` // percent of the requests since the routing changed
 	Requests   int                             `json:"requests"` // since the routing changed
 	LastMove   *serin.Move                     `json:"lastMove,omitempty"`
+	RoutingKey serin.RoutingKey                `json:"routingKey,omitzero"`
+	Pins       serin.PinPolicy                 `json:"pins"` // who may pin requests to a version
 	// RollbackTarget is where serin rollback would go.
 	RollbackTarget *serin.VersionNumber `json:"rollbackTarget,omitempty"`
 	Release        *ReleaseDocument     `json:"release,omitempty"`

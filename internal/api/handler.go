@@ -48,6 +48,9 @@ func New(cfg Config) http.Handler {
 		"GET functions":                    h.functions,
 		"GET functions/{function}":         h.status,
 		"GET functions/{function}/history": h.history,
+
+		"GET functions/{function}/aliases/{alias}/routing":   h.routing,
+		"PATCH functions/{function}/aliases/{alias}/routing": h.reroute,
 	} {
 		var method, path string
 		_, _ = fmt.Sscan(pattern, &method, &path)

@@ -63,6 +63,9 @@ func historyLines(d *api.HistoryDocument) []string {
 	}
 	rows := make([][]string, len(d.Moves))
 	for i, m := range d.Moves {
+		if m.Settings != nil {
+			m.Reason = settingsText(m.Settings)
+		}
 		rows[i] = []string{clock(m.At), m.Alias, routingText(m.From), routingText(m.To), string(m.Cause), clean(m.Actor), clean(m.Reason)}
 	}
 	return append(lines, table([]string{"MOVED", "ALIAS", "FROM", "TO", "CAUSE", "BY", "WHY"}, rows)...)

@@ -25,6 +25,8 @@ type plan struct {
 	Traffic map[serin.VersionNumber]float64 `json:"trafficNow"` // empty if the alias is new
 	Steps   []plannedStep                   `json:"steps"`      // empty if there is nothing to compare with
 	Policy  serin.Policy                    `json:"policy"`
+	// Settings say what would change about how the alias picks versions.
+	Settings []string `json:"settings,omitempty"`
 	// BaselineRequests is what the baseline's error rate was seen in; with 0 it was taken to be 0.
 	BaselineRate     float64 `json:"baselineRate"`
 	BaselineRequests int     `json:"baselineRequests"`
@@ -82,7 +84,7 @@ func newPlan(s subject, policy serin.Policy, c *comparison, version serin.Versio
 }
 
 // idle reports whether there would be nothing to do.
-func (p *plan) idle() bool { return !p.Publish && p.Traffic[p.Version] == 100 }
+func (p *plan) idle() bool { return !p.Publish && p.Traffic[p.Version] == 100 && len(p.Settings) == 0 }
 
 // lines says the plan in words.
 func (p *plan) lines() []string {
@@ -99,6 +101,12 @@ func (p *plan) lines() []string {
 	case p.Publish:
 		next = "the new version"
 		lines = append(lines, fmt.Sprintf("would publish a version after %s: %s", versionText(p.After), strings.Join(p.Changed, ", ")))
+	}
+	if len(p.Settings) > 0 {
+		lines = append(lines, "would set "+name+": "+strings.Join(p.Settings, ", "))
+	}
+	if !p.Publish && p.Traffic[p.Version] == 100 {
+		return lines
 	}
 	if len(p.Traffic) == 0 {
 		return append(lines, fmt.Sprintf("would point %s at %s at once: there is nothing to compare with", name, next))

@@ -33,7 +33,7 @@ var projectKeys = map[string]string{
 	"function": "function", "alias": "alias", "runtime": "runtime", "handler": "handler", "role": "role",
 	"memory": "memory", "timeout": "timeout", "env": "env", "build": "build", "package": "package",
 	"steps": "steps", "bake": "bake", "maxWait": "max-wait", "onBlind": "on-blind", "alpha": "alpha",
-	"maxHarm": "max-harm", "smoke": "smoke", "traffic": "traffic", "rate": "rate",
+	"maxHarm": "max-harm", "smoke": "smoke", "traffic": "traffic", "rate": "rate", "routingKey": "routing-key", "pins": "pins",
 }
 
 // readProject returns the settings of the serin.yaml in a directory, none if there is no such file.

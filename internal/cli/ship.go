@@ -20,6 +20,7 @@ type shipOptions struct {
 	pkg     string
 	version serin.VersionNumber
 	policy  serin.Policy
+	routing routingFlags
 	smoke   string
 	traffic string
 	rate    float64
@@ -84,6 +85,7 @@ func (o *shipOptions) flags(cmd *cobra.Command) {
 	f.Var((*blindValue)(&o.policy.OnBlind), "on-blind", "what to do then")
 	f.Float64Var(&o.policy.Alpha, "alpha", o.policy.Alpha, "bound on the probability of rolling back a version that is no worse")
 	f.Float64Var(&o.policy.MaxHarm, "max-harm", o.policy.MaxHarm, "increase of the error rate to exclude before everything moves")
+	o.routing.flags(f)
 	f.StringVar(&o.smoke, "smoke", "", "shell command that checks the version ($SERIN_VERSION_ARN) before it gets traffic")
 	f.StringVar(&o.traffic, "traffic", "", "send traffic meanwhile: demo, or a `FILE` with a JSON event per line")
 	f.Float64Var(&o.rate, "rate", defaultRate, "requests per second of --traffic")

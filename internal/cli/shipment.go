@@ -114,7 +114,7 @@ func (s *shipment) prepare(ctx context.Context) (api.VersionRef, []string, error
 		return api.VersionRef{}, nil, err
 	}
 	if s.dryRun {
-		return api.VersionRef{}, nil, s.show(newPlan(s.subject, s.policy, c, 0, s.status))
+		return api.VersionRef{}, nil, s.show(s.plan(c, 0))
 	}
 	version, err := p.publish(ctx, c, s.config, zip, describeVersion(s.message, gitCommit(ctx, s.dir)))
 	if err != nil {
@@ -138,7 +138,7 @@ func (s *shipment) existing() (api.VersionRef, []string, error) {
 		}
 		ref := api.VersionRef{Version: v.Version, CodeSHA256: v.CodeSHA256}
 		if s.dryRun {
-			return ref, nil, s.show(newPlan(s.subject, s.policy, nil, v.Version, s.status))
+			return ref, nil, s.show(s.plan(nil, v.Version))
 		}
 		if !s.routesAll(v.Version) {
 			s.emit(event{Type: eventPublished, Version: &ref, existed: true})
@@ -152,6 +152,12 @@ func (s *shipment) existing() (api.VersionRef, []string, error) {
 func (s *shipment) routesAll(v serin.VersionNumber) bool {
 	a := aliasOf(s.status, s.alias)
 	return a != nil && len(a.Set) == 1 && a.Set[v] == 100
+}
+
+func (s *shipment) plan(c *comparison, version serin.VersionNumber) plan {
+	p := newPlan(s.subject, s.policy, c, version, s.status)
+	p.Settings = s.routing.changes(aliasOf(s.status, s.alias))
+	return p
 }
 
 func (s *shipment) show(p plan) error {
@@ -175,12 +181,21 @@ func (s *shipment) release(ctx context.Context, version api.VersionRef) (*api.Re
 	if ctx.Err() != nil {
 		return nil, exitAborted, ended(ctx, ctx.Err())
 	}
+	before := aliasOf(s.status, s.alias)
+	if before != nil {
+		if err := s.routing.apply(ctx, s.conn, s.subject, before); err != nil {
+			return nil, exitCode(err), err
+		}
+	}
 	// Whether an interrupted request has begun a release would be unknown; so it is not interrupted.
 	asked, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerWithin)
 	defer cancel()
 	d, err := s.conn.api.Start(asked, api.StartRequest{
 		Function: s.function, Alias: s.alias, Version: version.Version, Policy: s.policy, Message: s.message,
 	})
+	if err == nil && before == nil { // the release has made the alias
+		err = s.routing.apply(asked, s.conn, s.subject, nil)
+	}
 	if err != nil {
 		return nil, exitCode(err), err
 	}

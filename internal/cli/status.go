@@ -161,6 +161,9 @@ func aliasLines(d *api.StatusDocument, a *api.AliasStatus) []string {
 		head += fmt.Sprintf("   observed %s of %s", shares(a.Observed), counted(a.Requests, "request"))
 	}
 	lines := []string{"", head}
+	if a.RoutingKey != (serin.RoutingKey{}) {
+		lines = append(lines, "  by routing key "+a.RoutingKey.String())
+	}
 	if r := a.Release; r != nil {
 		lines = append(lines, fmt.Sprintf("  release %s  %s ▸ %s  %s  step %d/%d  verdict: %s  since %s",
 			r.ReleaseID, versionText(r.From.Version), versionText(r.To.Version), r.Phase, r.Step+1, len(r.Policy.Steps), r.Verdict, clock(r.StartedAt)))
