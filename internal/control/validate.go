@@ -187,6 +187,33 @@ func (v *violations) qualifier(q *string) {
 	v.text("qualifier", q, 128, patterns.qualifier, qualifierPattern)
 }
 
+// CheckInvoked checks how the caller of an invocation spells the function and a qualifier, which may be empty. The
+// usual spellings cost no regular expression.
+//
+// Errors: KindValidation.
+func CheckInvoked(functionName, qualifier string) error {
+	if isWord(functionName) && (qualifier == "" || isWord(qualifier)) {
+		return nil
+	}
+	var v violations
+	v.namespacedName(&functionName)
+	if qualifier != "" {
+		v.qualifier(&qualifier)
+	}
+	return v.err()
+}
+
+// isWord reports whether s is made of letters, digits, - and _, and short enough for every pattern.
+func isWord(s string) bool {
+	for _, c := range []byte(s) {
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+		if !letter && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 128
+}
+
 func (v *violations) aliasName(name *string) {
 	v.required("name", name)
 	if name != nil && patterns.digits.MatchString(*name) {

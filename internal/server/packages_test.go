@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -43,20 +44,29 @@ func npmPackage(tb testing.TB) []byte {
 	return zip
 }
 
-// goPackage is a program of testdata as a package.
-func goPackage(tb testing.TB, name string) []byte {
-	tb.Helper()
-	dir := tb.TempDir()
-	program := filepath.Join(dir, "bootstrap")
-	cmd := exec.CommandContext(tb.Context(), "go", "build", "-tags", "lambda.norpc", "-o", program, "./testdata/"+name)
+// packedGo builds and packs testdata/gofn once for all tests.
+var packedGo = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "gofn")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	cmd := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", filepath.Join(dir, "bootstrap"), "./testdata/gofn")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		tb.Fatalf("build %s: %v\n%s", name, err, out)
+		return nil, fmt.Errorf("build gofn: %w\n%s", err, out)
 	}
 	var zip bytes.Buffer
-	_, err := bundle.Pack(&zip, dir, bundle.Options{})
+	_, err = bundle.Pack(&zip, dir, bundle.Options{})
+	return zip.Bytes(), err
+})
+
+// goPackage is the package of testdata/gofn.
+func goPackage(tb testing.TB) []byte {
+	tb.Helper()
+	zip, err := packedGo()
 	must(tb, err)
-	return zip.Bytes()
+	return zip
 }
 
 // deploy makes a function of a package.
@@ -183,7 +193,7 @@ func TestPowertools(t *testing.T) {
 }
 
 func TestLambdaGo(t *testing.T) {
-	zip := goPackage(t, "gofn")
+	zip := goPackage(t)
 	r := start(t)
 	r.deploy(t, "shop", types.RuntimeProvidedal2023, "bootstrap", zip)
 	c, url := browser(r), r.public(t, "shop")

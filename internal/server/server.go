@@ -328,6 +328,9 @@ const healthPath = "/healthz"
 const maxAPIBody = 1 << 20
 
 func (s *server) invoke(ctx context.Context, in awsapi.InvokeRequest) (awsapi.InvokeResponse, error) {
+	if err := control.CheckInvoked(in.FunctionName, in.Qualifier); err != nil {
+		return awsapi.InvokeResponse{}, err
+	}
 	out, err := s.invoker.Invoke(ctx, &invoke.Request{
 		FunctionName: in.FunctionName, Qualifier: in.Qualifier, Type: invoke.Type(in.InvocationType), Tail: in.LogType == "Tail",
 		ClientContext: in.ClientContext, TraceID: in.TraceID, RequestID: in.RequestID, Payload: in.Payload,

@@ -1,11 +1,16 @@
-// Command gofn is a function of the tests: a bootstrap on aws-lambda-go that answers function URLs and plain events.
+// Command gofn is a function of the tests: a bootstrap on aws-lambda-go that answers function URLs and plain events, or
+// misbehaves as the environment variable MISCHIEF says.
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/signal"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -51,4 +56,37 @@ func page(_ context.Context, r events.LambdaFunctionURLRequest) (events.LambdaFu
 	}, err
 }
 
-func main() { lambda.Start(handle) }
+// misbehave is a handler that does what functions should not do.
+func misbehave(kind string) func(context.Context) (any, error) {
+	return func(context.Context) (any, error) {
+		switch kind {
+		case "large":
+			return strings.Repeat("x", 6<<20+99), nil
+		case "text":
+			return strings.NewReader("plain text"), nil
+		case "sigterm":
+			signal.Ignore(syscall.SIGTERM)
+			time.Sleep(time.Hour)
+		case "print":
+			chunk := bytes.Repeat([]byte(strings.Repeat("p", 1023)+"\n"), 1024)
+			for range 1024 {
+				if _, err := os.Stdout.Write(chunk); err != nil {
+					return nil, err
+				}
+			}
+			return "printed", nil
+		}
+		return nil, fmt.Errorf("%q is no mischief", kind)
+	}
+}
+
+func main() {
+	switch kind := os.Getenv("MISCHIEF"); kind {
+	case "":
+		lambda.Start(handle)
+	case "init":
+		time.Sleep(time.Hour)
+	default:
+		lambda.Start(misbehave(kind))
+	}
+}
