@@ -193,6 +193,35 @@ func TestInit(t *testing.T) {
 	}
 }
 
+// Init names the runtime that the machine has, unless it is one that Lambda never had.
+func TestInitPicksTheRuntime(t *testing.T) {
+	for name, tt := range map[string]struct{ runtime, answer, want string }{
+		"of the machine":      {"python", "echo python3.12", "python3.12"},
+		"named":               {"python3.9", "echo python3.12", "python3.9"},
+		"not one of Lambda's": {"node", "echo nodejs21.x", "nodejs22.x"},
+		"broken":              {"node", "echo nodejs20.x; exit 1", "nodejs22.x"},
+		"talkative":           {"python", "echo hello; echo python3.12", "python3.13"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			bin := t.TempDir()
+			for _, interpreter := range []string{"python3", "node"} {
+				if err := os.WriteFile(filepath.Join(bin, interpreter), []byte("#!/bin/sh\n"+tt.answer+"\n"), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			t.Setenv("PATH", bin)
+			if code, _, stderr := run(t, "init", "hello", "--runtime", tt.runtime); code != exitDone {
+				t.Fatalf("exit code %d, %s", code, stderr)
+			}
+			settings, err := readProject("hello")
+			if s, _ := find(settings, "runtime"); err != nil || s.values[0] != tt.want {
+				t.Errorf("%v, %v; want %s", s.values, err, tt.want)
+			}
+		})
+	}
+}
+
 func TestVersionAndHelp(t *testing.T) {
 	if code, stdout, _ := run(t, "version", "--json"); code != exitDone || !strings.Contains(stdout, `"go": "go1`) {
 		t.Errorf("exit code %d, %s", code, stdout)

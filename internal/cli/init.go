@@ -2,16 +2,21 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"text/template"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/spf13/cobra"
 )
 
@@ -27,13 +32,21 @@ type language struct {
 	pkg     string // what to package, "" for all
 	// interpreter must be on the machine; for Go it is the compiler.
 	interpreter string
+	// ask makes the interpreter print the identifier of the runtime that it is; nil for Go.
+	ask []string
 }
 
 // languages come in the order in which the demo tries them.
 func languages() []language {
 	return []language{
-		{name: "python", runtime: "python3.13", handler: "handler.handler", interpreter: "python3"},
-		{name: "node", runtime: "nodejs22.x", handler: "index.handler", interpreter: "node"},
+		{
+			name: "python", runtime: "python3.13", handler: "handler.handler", interpreter: "python3",
+			ask: []string{"-c", "import sys; print('python%d.%d' % sys.version_info[:2])"},
+		},
+		{
+			name: "node", runtime: "nodejs22.x", handler: "index.handler", interpreter: "node",
+			ask: []string{"-p", "'nodejs' + process.versions.node.split('.')[0] + '.x'"},
+		},
 		{
 			name: "go", runtime: "provided.al2023", handler: "bootstrap", interpreter: "go", pkg: "bootstrap",
 			build: "CGO_ENABLED=0 go build -tags lambda.norpc -trimpath -ldflags=-s -o bootstrap .",
@@ -56,6 +69,25 @@ func languageOf(name string) (language, error) {
 	return language{}, usagef("runtime: %.100q is not python, node or go", name)
 }
 
+// askTime is how long an interpreter may take to say which one it is.
+const askTime = 5 * time.Second
+
+// here returns the language with the runtime that a server on this machine runs its functions with. Where there is no
+// interpreter, or one that Lambda does not have, the runtime stays what it is.
+func (l language) here(ctx context.Context) language {
+	if l.ask == nil {
+		return l
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	answer, err := exec.CommandContext(ctx, l.interpreter, l.ask...).Output()
+	runtime := types.Runtime(strings.TrimSpace(string(answer)))
+	if err == nil && slices.Contains(runtime.Values(), runtime) {
+		l.runtime = string(runtime)
+	}
+	return l
+}
+
 // functionName is what Lambda accepts as the name of a new function.
 var functionName = regexp.MustCompile(`^[a-zA-Z0-9-_]{1,64}$`)
 
@@ -66,13 +98,16 @@ func (a *app) initCommand() *cobra.Command {
 		Use:   "init [NAME]",
 		Short: "Write a small function and its serin.yaml",
 		Long: `Init writes a function into the new directory NAME, or without a name into the current directory. It
-overwrites nothing without --force.`,
+overwrites nothing without --force. The runtime is that of this machine's interpreter unless you name one.`,
 		Example: "  serin init hello --runtime python",
 		Args:    arguments(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			l, err := languageOf(runtime)
 			if err != nil {
 				return err
+			}
+			if l.runtime != runtime { // only the language was named
+				l = l.here(cmd.Context())
 			}
 			dir := "."
 			if len(args) == 1 {
