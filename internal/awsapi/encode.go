@@ -79,13 +79,15 @@ func (c *statusCapture) Serialize(s smithy.ShapeSerializer) {
 	c.output.Serialize(&outputSerializer{ShapeSerializer: s, status: &c.status})
 }
 
-// outputSerializer corrects the two places where an output differs from an input: the member that is the
-// status of the reply, and the members that are always written.
+// outputSerializer corrects the places where an output differs from an input: the member that is the status of the
+// reply, and the members that are always written. It sorts the entries of maps.
 type outputSerializer struct {
 	smithy.ShapeSerializer
 
 	status *int
 	due    [][]*smithy.Schema // for each open structure, the members that are still to be written
+
+	entries []mapEntry // of the innermost open map
 }
 
 // WriteInt32 implements [smithy.ShapeSerializer].
@@ -106,12 +108,14 @@ func (s *outputSerializer) WriteInt64(schema *smithy.Schema, v int64) {
 // WriteList implements [smithy.ShapeSerializer].
 func (s *outputSerializer) WriteList(schema *smithy.Schema) {
 	s.written(schema)
+	s.flush()
 	s.ShapeSerializer.WriteList(schema)
 }
 
 // WriteMap implements [smithy.ShapeSerializer].
 func (s *outputSerializer) WriteMap(schema *smithy.Schema) {
 	s.written(schema)
+	s.flush()
 	s.ShapeSerializer.WriteMap(schema)
 }
 
@@ -122,6 +126,7 @@ func (s *outputSerializer) WriteStruct(schema *smithy.Schema) {
 		id = schema.ID()
 	}
 	s.due = append(s.due, slices.Clone(alwaysWritten[id]))
+	s.flush()
 	s.ShapeSerializer.WriteStruct(schema)
 }
 
