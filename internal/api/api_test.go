@@ -116,6 +116,27 @@ func TestVersionStatus(t *testing.T) {
 	}
 }
 
+func TestEventMetrics(t *testing.T) {
+	recorder := metrics.New(time.Now)
+	if got := eventMetrics(recorder.Events("shop")); got != nil {
+		t.Errorf("without events: %+v", got)
+	}
+	recorder.EventReceived("shop")
+	recorder.EventStarted("shop", 1500*time.Microsecond)
+	recorder.EventDropped("shop", true)
+	recorder.DestinationFailed("shop")
+	recorder.DeadLetterFailed("shop")
+	want := EventMetrics{Received: 1, Dropped: 1, Lost: 1, DestinationFailures: 1, DeadLetterFailures: 1}
+	got := eventMetrics(recorder.Events("shop"))
+	if got.Age.Count != 1 || got.Age.Max != 1.5 {
+		t.Errorf("age: %+v", got.Age)
+	}
+	got.Age = Milliseconds{}
+	if *got != want {
+		t.Errorf("%+v, want %+v", *got, want)
+	}
+}
+
 func TestPercentages(t *testing.T) {
 	got := percentages(serin.Routing{Version: 1, Additional: 2, Weight: 0.1})
 	if got[1] != 90 || got[2] != 10 || len(got) != 2 {

@@ -130,6 +130,7 @@ func (h *handler) status(r *http.Request) (any, error) {
 		Function: f.Name, ARN: f.ARN, Runtime: f.Latest.Config.Runtime, State: f.Latest.State, Reason: f.Latest.StateReason,
 		Aliases: []AliasStatus{}, CodeBytes: f.Latest.Code.Size,
 	}
+	d.Events = eventMetrics(h.Recorder.Events(f.Name))
 	for _, a := range f.Aliases {
 		d.Aliases = append(d.Aliases, h.aliasStatus(r.Context(), f, a, stats))
 	}
@@ -190,6 +191,17 @@ func versionStatus(v *serin.Version, stats []metrics.Stats) VersionStatus {
 	}
 	slices.SortFunc(s.Metrics, func(a, b VersionMetrics) int { return cmp.Compare(a.Alias, b.Alias) })
 	return s
+}
+
+// eventMetrics describes events, nil if there were none.
+func eventMetrics(st metrics.EventStats) *EventMetrics {
+	if st == (metrics.EventStats{}) {
+		return nil
+	}
+	return &EventMetrics{
+		Received: st.Received, Age: milliseconds(st.Age), Dropped: st.Dropped, Lost: st.Lost,
+		DestinationFailures: st.DestinationFailures, DeadLetterFailures: st.DeadLetterFailures,
+	}
 }
 
 func milliseconds(d metrics.Durations) Milliseconds {

@@ -135,6 +135,18 @@ type StatusDocument struct {
 	Versions []VersionStatus `json:"versions"` // $LATEST first, then newest first
 	// CodeBytes is the code storage that the function uses.
 	CodeBytes int64 `json:"codeBytes"`
+	// Events is absent if the function has had none.
+	Events *EventMetrics `json:"events,omitempty"`
+}
+
+// EventMetrics counts the asynchronous invocations of a function since the server started.
+type EventMetrics struct {
+	Received            int          `json:"received"`
+	Age                 Milliseconds `json:"age"` // from acceptance to each attempt
+	Dropped             int          `json:"dropped"`
+	Lost                int          `json:"lost"` // those dropped that nobody was told of
+	DestinationFailures int          `json:"destinationFailures"`
+	DeadLetterFailures  int          `json:"deadLetterFailures"`
 }
 
 // AliasStatus is where an alias's traffic goes.

@@ -126,6 +126,12 @@ func TestGoldenTables(t *testing.T) {
 	}
 	failed := helloStatus()
 	failed.State, failed.Reason, failed.Aliases = serin.StateFailed, "python3 is not on this machine", nil
+	failed.Events = &api.EventMetrics{Received: 1312, Age: api.Milliseconds{Count: 1400, P95: 61_000}, Dropped: 2, Lost: 1, DestinationFailures: 1}
+	status.Aliases[1].RoutingKey = serin.RoutingKey{Source: serin.KeyFromCookie, Name: "session"}
+	history.Moves = append(history.Moves, serin.Move{
+		Alias: "live", At: began, Cause: serin.CauseSettings, From: &serin.Routing{Version: 1}, To: &serin.Routing{Version: 1},
+		Settings: &serin.RouteSettings{Key: status.Aliases[1].RoutingKey, Pins: serin.PinsOff},
+	})
 	plan := &api.RollbackDocument{
 		Function: "hello", Alias: "live", From: map[serin.VersionNumber]float64{1: 75, 2: 25},
 		To: api.VersionRef{Version: 1}, ReleaseID: "5f3c0f52",

@@ -146,6 +146,9 @@ func statusLines(d *api.StatusDocument) []string {
 	if d.Reason != "" {
 		lines = append(lines, "  "+clean(d.Reason))
 	}
+	if e := d.Events; e != nil {
+		lines = append(lines, eventsLine(e))
+	}
 	for i := range d.Aliases {
 		lines = append(lines, aliasLines(d, &d.Aliases[i])...)
 	}
@@ -153,6 +156,22 @@ func statusLines(d *api.StatusDocument) []string {
 		lines = append(lines, "no alias yet; make one: serin ship")
 	}
 	return lines
+}
+
+func eventsLine(e *api.EventMetrics) string {
+	texts := []string{"  " + counted(e.Received, "event")}
+	if e.Age.Count > 0 {
+		texts = append(texts, fmt.Sprintf("begun after %s (p95)", milliseconds(e.Age.P95)))
+	}
+	for _, bad := range []struct {
+		n    int
+		what string
+	}{{e.Dropped, "dropped"}, {e.Lost, "lost"}, {e.DestinationFailures, "not told to a destination"}, {e.DeadLetterFailures, "not dead-lettered"}} {
+		if bad.n > 0 {
+			texts = append(texts, count(bad.n)+" "+bad.what)
+		}
+	}
+	return strings.Join(texts, ", ")
 }
 
 func aliasLines(d *api.StatusDocument, a *api.AliasStatus) []string {
