@@ -36,6 +36,9 @@ const (
 // request is no evidence for or against a version.
 const PinHeader = "X-Serin-Version"
 
+// ReasonPin is the reason of the errors about that header.
+const ReasonPin = "pin"
+
 // ParsePinPolicy reads a [PinPolicy].
 //
 // Errors: KindInvalid.

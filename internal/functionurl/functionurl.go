@@ -251,23 +251,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, x *exchange) {
 // fail answers for an invocation that did not take place.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, x *exchange, err error) {
 	if e, ok := errors.AsType[*serin.Error](err); ok {
-		switch e.Kind {
-		case serin.KindThrottled:
-			refuse(w, tooManyRequests)
+		if why, ok := refusalOf(e); ok {
+			refuse(w, why)
 			return
-		case serin.KindDenied: // to pin the request to a version
-			refuse(w, refusal{http.StatusForbidden, "AccessDeniedException", e.Message})
-			return
-		case serin.KindInvalid: // such a version
-			refuse(w, refusal{http.StatusBadRequest, "InvalidParameterValueException", e.Message})
-			return
-		case serin.KindNotFound: // has been deleted since it was found
-			refuse(w, forbidden)
-			return
-		case serin.KindTooLarge:
-			refuse(w, tooLargeRequest)
-			return
-		default:
 		}
 	}
 	if r.Context().Err() == nil {
@@ -275,6 +261,24 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, x *exchange, err 
 			"request_id", x.requestID, "error", err)
 	}
 	refuse(w, badGateway)
+}
+
+// refusalOf is what the caller is told of an error, if it is anything but that the function cannot be run.
+func refusalOf(e *serin.Error) (refusal, bool) {
+	switch {
+	case e.Reason == serin.ReasonPin && e.Kind == serin.KindDenied:
+		return refusal{http.StatusForbidden, "AccessDeniedException", e.Message}, true
+	case e.Reason == serin.ReasonPin:
+		return refusal{http.StatusBadRequest, "InvalidParameterValueException", e.Message}, true
+	case e.Kind == serin.KindThrottled:
+		return tooManyRequests, true
+	case e.Kind == serin.KindNotFound: // has been deleted since it was found
+		return forbidden, true
+	case e.Kind == serin.KindTooLarge:
+		return tooLargeRequest, true
+	default:
+		return refusal{}, false
+	}
 }
 
 // refusal is an answer that no function gave.

@@ -359,6 +359,9 @@ func TestFailures(t *testing.T) {
 		"throttled":      {nil, serin.Errorf(serin.KindThrottled, "Rate Exceeded."), 429, `{"Message":"Rate Exceeded."}`},
 		"deleted":        {nil, fmt.Errorf("route: %w", serin.Errorf(serin.KindNotFound, "gone")), 403, forbiddenText},
 		"not active":     {nil, serin.Errorf(serin.KindConflict, "pending"), 502, `{"Message":"Internal Server Error"}`},
+		"pin denied":     {nil, &serin.Error{Kind: serin.KindDenied, Reason: serin.ReasonPin, Message: "no"}, 403, `{"Message":"no"}`},
+		"no such pin":    {nil, &serin.Error{Kind: serin.KindInvalid, Reason: serin.ReasonPin, Message: "no"}, 400, `{"Message":"no"}`},
+		"no interpreter": {nil, serin.Errorf(serin.KindInvalid, "secret path"), 502, `{"Message":"Internal Server Error"}`},
 		"a fault":        {nil, errors.New("secret cause"), 502, `{"Message":"Internal Server Error"}`},
 	} {
 		w := newWorld(t)

@@ -2,6 +2,7 @@ package invoke
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -45,21 +46,23 @@ func pinned(in *Request, r router.Route, qualifier, version string) (router.Rout
 	n, isVersion := serin.ParseVersion(version)
 	switch _, qualified := serin.ParseVersion(qualifier); {
 	case !isVersion:
-		return r, serin.Errorf(serin.KindInvalid, "%s: %.20q is not the number of a version.", serin.PinHeader, version)
+		return r, errPin(serin.KindInvalid, "%.20q is not the number of a version.", version)
 	case qualified && qualifier != version:
-		return r, serin.Errorf(serin.KindInvalid, "%s: the request is for %s, so it cannot be pinned to version %s.", serin.PinHeader, name, n)
+		return r, errPin(serin.KindInvalid, "the request is for %s, so it cannot be pinned to version %s.", name, n)
 	case !r.Function.RouteSettingsAt(qualifier).Pins.Allows(in.Anonymous):
-		return r, serin.Errorf(serin.KindDenied,
-			"%s: %s does not let this caller pin requests to a version. Its owner allows it by: serin routing --pins.", serin.PinHeader, name)
+		return r, errPin(serin.KindDenied, "%s does not let this caller pin requests to a version. Its owner allows it by: serin routing --pins.", name)
 	case in.Type == Event:
-		return r, serin.Errorf(serin.KindInvalid,
-			"%s: the version of an asynchronous invocation is picked when it runs. Invoke the version itself: %s:%s.", serin.PinHeader, r.Function.Name, n)
+		return r, errPin(serin.KindInvalid, "the version of an asynchronous invocation is picked when it runs. Invoke the version itself: %s:%s.", r.Function.Name, n)
 	}
 	v, ok := r.Function.Version(n)
 	if !ok {
-		return r, serin.Errorf(serin.KindInvalid, "%s: function %s has no version %s.", serin.PinHeader, r.Function.Name, n)
+		return r, errPin(serin.KindInvalid, "function %s has no version %s.", r.Function.Name, n)
 	}
 	return router.Route{Function: r.Function, Version: v}, nil
+}
+
+func errPin(kind serin.Kind, format string, args ...any) error {
+	return &serin.Error{Kind: kind, Reason: serin.ReasonPin, Message: serin.PinHeader + ": " + fmt.Sprintf(format, args...)}
 }
 
 // routingKey returns the hash of an invocation's routing key, 0 if it has none.
