@@ -30,7 +30,7 @@ type Config struct {
 	CodeDir func(ctx context.Context, sha256hex string) (string, error)
 	// LayersDir returns the directory with the contents of several packages, laid over each other.
 	LayersDir func(ctx context.Context, sha256hex ...string) (string, error)
-	Log     *slog.Logger
+	Log       *slog.Logger
 }
 
 // Invoker runs invocations. It is safe for concurrent use.
