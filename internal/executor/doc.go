@@ -8,6 +8,7 @@
 //	provision    environments that are initialised ahead             ahead.go
 //	environment  one version, one process, one invocation at a time   environment.go, env.go, memory.go
 //	session      the Runtime API of one process                       runtimeapi.go, runtimeroutes.go
+//	relay        a response that is passed on while it arrives        stream.go
 //	conn         one HTTP/1.1 connection of a runtime                 conn.go, httpwire.go
 //	process      the process and everything that it starts            process.go, guard_*.go, init_linux*
 //	journal      the log of an environment                            logs.go, report.go

@@ -307,13 +307,19 @@ func (env *environment) invoke(in *Invocation, start time.Time, r *Result) *Resu
 // answerOf gives an invocation, whose log has begun, to the runtime and waits for the answer.
 func (env *environment) answerOf(in *Invocation, start time.Time, r *Result) *Result {
 	err := errExited
-	if env.api.deliver(&delivery{in, env.deadline}) {
+	d := &delivery{Invocation: in, deadline: env.deadline}
+	if env.api.deliver(d) {
 		err = env.api.awaitAnswer(env.deadline)
 	}
+	r.Streamed = d.begun
 	switch {
 	case err == nil:
 		a := env.api.take()
-		r.Payload = a.payload
+		r.Payload, r.ContentType, r.ErrorType = a.payload, a.contentType, a.errorType
+		if a.broken {
+			env.failWith(in, start, r, serin.OutcomeCrash, a.errorType, "Runtime closed the connection in the middle of the response")
+			return r
+		}
 		if a.failed {
 			r.FunctionError, r.Outcome = "Unhandled", serin.OutcomeFunctionError
 		}
@@ -344,7 +350,7 @@ func (env *environment) fail(in *Invocation, start time.Time, r *Result, f *init
 // failWith ends an invocation that the platform has ended.
 func (env *environment) failWith(in *Invocation, start time.Time, r *Result, o serin.Outcome, errorType, message string) {
 	text := "RequestId: " + in.RequestID + " Error: " + message
-	r.Payload, r.FunctionError, r.Outcome = errorPayload(errorType, text), "Unhandled", o
+	r.Payload, r.FunctionError, r.Outcome, r.ErrorType = errorPayload(errorType, text), "Unhandled", o, errorType
 	env.output.drain()
 	now := time.Now()
 	if o == serin.OutcomeTimeout {

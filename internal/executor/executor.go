@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -96,12 +97,20 @@ type Invocation struct {
 	TraceID                        string // of X-Ray, or empty
 	Tail                           bool   // the result shall carry the end of the log
 	NoWait                         bool   // beyond the limits it is refused at once, whatever [Config] says
+	// Stream, if set, takes a response that the function writes piece by piece, while it does so. It is called once,
+	// before the first piece, and returns what the pieces are written to; both on the goroutine that called
+	// [Executor.Invoke]. A Write that fails ends the interest in the response, not the function. Without Stream, and for
+	// a response that is sent as a whole, the result carries all of it.
+	Stream func(ResponseHead) io.Writer
 }
 
 // Result is how an invocation ended.
 type Result struct {
 	Payload       []byte
+	Streamed      bool   // the response has gone to [Invocation.Stream]; Payload is nil or what ended it
+	ContentType   string // of a response that the function has streamed, whoever collected it, or empty
 	FunctionError string // "Unhandled" if the payload describes an error
+	ErrorType     string // of what failed, as the platform counts it, or as the function says of a streamed response
 	Outcome       serin.Outcome
 	Cold          bool          // the environment was made for this invocation
 	Duration      time.Duration // of the invocation
@@ -254,6 +263,7 @@ func (e *Executor) writeRuntime() error {
 	}
 	return errors.Join(
 		os.WriteFile(filepath.Join(e.runtimeDir, "bootstrap.cjs"), nodeBootstrap, 0o644),
+		os.WriteFile(filepath.Join(e.runtimeDir, "streaming.cjs"), nodeStreaming, 0o644),
 		os.WriteFile(filepath.Join(e.runtimeDir, "bootstrap.py"), pythonBootstrap, 0o644),
 	)
 }

@@ -34,14 +34,15 @@ var (
 type request struct {
 	method, path []byte
 
-	length  int64 // of the body; 0 without a Content-Length
-	chunked bool
-	expect  bool // the client waits for "100 Continue"
-	closing bool // the client does not want the connection kept
-	hasLen  bool
-	inChunk bool // readBody has stopped in front of a chunk of length bytes
+	length     int64 // of the body; 0 without a Content-Length
+	chunked    bool
+	expect     bool // the client waits for "100 Continue"
+	closing    bool // the client does not want the connection kept
+	hasLen     bool
+	inChunk    bool // length is what is left of a chunk
+	inTrailers bool // the last chunk has been read
 
-	cause        bool   // the body has the content type errorCauseType
+	contentType  string
 	errorType    string // header Lambda-Runtime-Function-Error-Type
 	responseMode string // header Lambda-Runtime-Function-Response-Mode
 	lateError    string // trailer Lambda-Runtime-Function-Error-Type
@@ -50,6 +51,9 @@ type request struct {
 
 // hasBody reports whether there is a body that has not been read.
 func (r *request) hasBody() bool { return r.length > 0 || r.chunked }
+
+// jsonType is the content type of nearly all responses.
+const jsonType = "application/json"
 
 // errorCauseType is the content type of an error that carries a cause for X-Ray beside what the caller reads.
 const errorCauseType = "application/vnd.aws.lambda.error.cause+json"
@@ -158,7 +162,10 @@ func (r *request) field(line []byte, trailer bool) error {
 	case equalFold(name, "connection"):
 		r.closing = r.closing || equalFold(value, "close")
 	case equalFold(name, "content-type"):
-		r.cause = equalFold(value, errorCauseType)
+		r.contentType = jsonType
+		if !equalFold(value, jsonType) {
+			r.contentType = string(value)
+		}
 	case equalFold(name, "lambda-runtime-function-response-mode"):
 		r.responseMode = string(value)
 	}
@@ -250,7 +257,7 @@ func (c *conn) readChunks(limit int) ([]byte, error) {
 	}
 }
 
-// chunkSize reads the line in front of a chunk. A size over maxDiscard is cut to just above it.
+// chunkSize reads the line in front of a chunk. A size that is beyond all bounds is cut.
 func (c *conn) chunkSize() (int, error) {
 	line, err := c.readLine()
 	if err != nil {
@@ -261,7 +268,7 @@ func (c *conn) chunkSize() (int, error) {
 	if err != nil {
 		return 0, errBadRequest
 	}
-	return int(min(n, maxDiscard+1)), nil
+	return int(min(n, maxStream+maxDiscard+1)), nil
 }
 
 func (c *conn) chunkEnd() error {
@@ -287,6 +294,9 @@ func (c *conn) trailers() error {
 		}
 	}
 }
+
+// hasLine reports whether readLine need not wait.
+func (c *conn) hasLine() bool { return bytes.IndexByte(c.buf[c.r:c.w], '\n') >= 0 }
 
 // readLine reads a line, without its end. It is valid until the next read.
 func (c *conn) readLine() ([]byte, error) {
@@ -330,6 +340,9 @@ func (c *conn) discardBody() error {
 		err := skip(c.req.length)
 		c.req.length = 0
 		return err
+	}
+	if c.req.inTrailers {
+		return c.trailers()
 	}
 	size := int(c.req.length)
 	for {

@@ -134,6 +134,49 @@ func TestReadRequest(t *testing.T) {
 	}
 }
 
+// FuzzReadPart checks that a body that is read piece by piece is the one that is read as a whole.
+func FuzzReadPart(f *testing.F) {
+	for _, body := range []string{
+		"Content-Length: 5\r\n\r\nab\r\nc", "Content-Length: 9\r\n\r\nshort", "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n2;x\r\n\r\n\r\n0\r\nLambda-Runtime-Function-Error-Type: t\r\n\r\nGET",
+		"Transfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n", "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\nffffffffffffffff\r\n",
+	} {
+		f.Add([]byte("POST / HTTP/1.1\r\n"+body), 1, 1)
+		f.Add([]byte("POST / HTTP/1.1\r\n"+body), 1000, 3)
+	}
+	f.Fuzz(func(t *testing.T, data []byte, step, size int) {
+		const limit = 1000
+		whole := newConn(&scripted{data: data, step: len(data) + 1})
+		if whole.readHead() != nil {
+			return
+		}
+		want, wantErr := whole.readBody(limit)
+		if errors.Is(wantErr, errTooLarge) {
+			return
+		}
+		parts := newConn(&scripted{data: data, step: 1 + (step & 0xff)})
+		if err := parts.readHead(); err != nil {
+			t.Fatal(err)
+		}
+		var got []byte
+		var err error
+		buf := make([]byte, 1+(size&0xff))
+		for err == nil {
+			var n int
+			if n, err = parts.readPart(buf); n == 0 && err == nil {
+				t.Fatal("nothing was read")
+			}
+			got = append(got, buf[:n]...)
+		}
+		if complete := errors.Is(err, errBodyEnd); complete != (wantErr == nil) || complete && !bytes.Equal(got, want) {
+			t.Errorf("read %q, %v in parts, %q, %v as a whole", got, err, want, wantErr)
+		}
+		if wantErr == nil && parts.req.lateError != whole.req.lateError {
+			t.Errorf("trailer %q, want %q", parts.req.lateError, whole.req.lateError)
+		}
+	})
+}
+
 // FuzzRequest checks that how bytes arrive does not matter, and that what net/http accepts as well it reads
 // in the same way.
 func FuzzRequest(f *testing.F) {

@@ -17,6 +17,7 @@ const (
 	phaseInitError    phase = "InitError"
 	phaseReady        phase = "Ready"
 	phaseRunning      phase = "Running"
+	phaseResponding   phase = "RuntimeInvocationResponseState"
 	phaseResponseSent phase = "RuntimeResponseSentState"
 )
 
@@ -41,13 +42,16 @@ var (
 type delivery struct {
 	*Invocation
 	deadline time.Time
+	begun    bool // the caller has got the beginning of a streamed response; only the owner uses it
 }
 
 // answer is what a runtime made of an invocation, or of its initialisation.
 type answer struct {
-	payload   []byte
-	failed    bool   // the function reported an error
-	errorType string // of a failed answer, as the platform counts it
+	payload     []byte
+	contentType string // of a streamed response
+	failed      bool   // the function reported an error
+	broken      bool   // the runtime has stopped in the middle
+	errorType   string // of a failed answer: as the platform counts it, or as the trailers of a streamed response say
 }
 
 // session is the Runtime API of one runtime process.
@@ -75,6 +79,7 @@ type session struct {
 	reading   *conn     // the inline connection while the owner reads it
 	requestID string    // of the last delivery
 	delivery  *delivery // while the runtime has it
+	relay     *relay    // the response to it that the owner passes on, while it arrives
 	answer    *answer   // to it, until the owner takes it
 }
 
@@ -143,6 +148,9 @@ func (s *session) drop(c *conn) {
 	if s.inline == c {
 		s.inline = nil
 	}
+	if s.relay != nil && s.relay.conn == c {
+		s.relay = nil
+	}
 	if !s.exited.IsZero() {
 		s.notify(c)
 	}
@@ -191,11 +199,15 @@ func (s *session) await(until time.Time, done func() bool) error {
 			s.mu.Unlock()
 			return errTime
 		}
-		c := s.inline
+		c, r := s.inline, s.relay
+		if r != nil {
+			c = r.conn
+			s.own(c)
+		}
 		if c != nil {
 			s.reading = c
 			c.resume()
-			if c.head() == 0 {
+			if r != nil || c.head() == 0 {
 				now, limit := time.Now(), until
 				if gone {
 					limit = s.exited.Add(strayTime)
@@ -204,7 +216,11 @@ func (s *session) await(until time.Time, done func() bool) error {
 			}
 		}
 		s.mu.Unlock()
-		if c != nil {
+		switch {
+		case r != nil:
+			expired = s.pass(r, gone)
+			continue
+		case c != nil:
 			expired = s.readInline(c, gone)
 			continue
 		}
@@ -260,10 +276,7 @@ func (s *session) deliver(d *delivery) bool {
 	s.parked = nil
 	s.phase = phaseRunning
 	s.requestID, s.delivery, s.answer = d.RequestID, d, nil
-	if before := s.inline; before != nil && before != c {
-		go s.serve(before)
-	}
-	s.inline = c
+	s.own(c)
 	s.mu.Unlock()
 	closing := c.req.closing
 	// If the client has closed the connection meanwhile, it gets the invocation when it asks again.
@@ -272,6 +285,14 @@ func (s *session) deliver(d *delivery) bool {
 		s.drop(c)
 	}
 	return true
+}
+
+// own makes c the inline connection. The caller holds s.mu.
+func (s *session) own(c *conn) {
+	if before := s.inline; before != nil && before != c {
+		go s.serve(before)
+	}
+	s.inline = c
 }
 
 // take returns the answer to the last delivery, or the error that the initialisation ended with. An idle

@@ -240,7 +240,7 @@ func TestSessionExit(t *testing.T) {
 		p.next()
 		wantReady(t, s)
 		s.exit()
-		if s.deliver(&delivery{&Invocation{RequestID: "1"}, time.Now().Add(time.Second)}) {
+		if s.deliver(&delivery{Invocation: &Invocation{RequestID: "1"}, deadline: time.Now().Add(time.Second)}) {
 			t.Error("an invocation was delivered to a process that has ended")
 		}
 	})

@@ -2,7 +2,6 @@ package executor
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +13,9 @@ import (
 
 // apiPrefix starts every path of the Runtime API.
 const apiPrefix = "/2018-06-01/"
+
+// responseTooLarge is the type of the error that stands for a response over the limit.
+const responseTooLarge = "Function.ResponseSizeTooLarge"
 
 // acknowledgement answers a response or an error that has been accepted.
 var acknowledgement = reply(202, "Accepted", `{"status":"OK"}`)
@@ -27,7 +29,7 @@ var (
 	replyHeaderTooLarge  = reply(431, "Request Header Fields Too Large", "")
 	replyMalformed       = reply(400, "Bad Request", "")
 	replyContinue        = []byte("HTTP/1.1 100 Continue\r\n\r\n")
-	tooLargeErrorPayload = errorPayload("Function.ResponseSizeTooLarge", fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", maxPayload))
+	tooLargeErrorPayload = errorPayload(responseTooLarge, fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", maxPayload))
 )
 
 func reply(status int, text, body string) []byte {
@@ -72,7 +74,7 @@ func (s *session) handleNext(c *conn) bool {
 	}
 	s.mu.Lock()
 	switch s.phase {
-	case phaseInitError:
+	case phaseInitError, phaseResponding:
 		reply := s.forbidden(phaseReady)
 		s.mu.Unlock()
 		return s.finish(c, reply)
@@ -113,7 +115,7 @@ func (s *session) handleInitError(c *conn) bool {
 	s.phase = phaseInitError
 	s.answer = &answer{payload: c.errorBody(body), failed: true, errorType: normalErrorType(errorType)}
 	if err != nil {
-		s.answer = &answer{payload: tooLargeErrorPayload, failed: true, errorType: "Function.ResponseSizeTooLarge"}
+		s.answer = &answer{payload: tooLargeErrorPayload, failed: true, errorType: responseTooLarge}
 	}
 	s.notify(c)
 	s.mu.Unlock()
@@ -124,6 +126,9 @@ func (s *session) handleInitError(c *conn) bool {
 }
 
 func (s *session) handleAnswer(c *conn, id []byte, failed bool) bool {
+	if !failed && s.claim(c, id) {
+		return false
+	}
 	s.mu.Lock()
 	d := s.delivery
 	known := string(id) == s.requestID && s.requestID != ""
@@ -175,7 +180,7 @@ func (s *session) accept(c *conn, d *delivery, a *answer, failed bool) []byte {
 func (c *conn) answer(body []byte, err error, failed bool) *answer {
 	switch {
 	case err != nil:
-		return &answer{payload: tooLargeErrorPayload, failed: true, errorType: "Function.ResponseSizeTooLarge"}
+		return &answer{payload: tooLargeErrorPayload, failed: true, errorType: responseTooLarge}
 	case failed:
 		return &answer{payload: c.errorBody(body), failed: true, errorType: normalErrorType(c.req.errorType)}
 	case !validMode(c.req.responseMode):
@@ -183,17 +188,16 @@ func (c *conn) answer(body []byte, err error, failed bool) *answer {
 		return &answer{payload: errorPayload(kind, "Invalid function response mode"), failed: true, errorType: kind}
 	case c.req.lateError != "":
 		// The function failed after it had begun to respond; the trailers say why.
-		payload, err := base64.StdEncoding.DecodeString(c.req.lateBody)
-		if err != nil || len(payload) == 0 {
-			payload = errorPayload(c.req.lateError, "")
-		}
-		return &answer{payload: payload, failed: true, errorType: normalErrorType(c.req.lateError)}
+		return &answer{payload: c.req.lateErrorBody(), failed: true, errorType: normalErrorType(c.req.lateError)}
+	case c.req.streams():
+		return &answer{payload: body, contentType: c.req.contentType}
 	default:
 		return &answer{payload: body}
 	}
 }
 
-// validMode reports whether a runtime may announce the response mode. A response that is streamed is collected.
+// validMode reports whether a runtime may announce the response mode. A response that is streamed is collected
+// unless the caller takes it as it comes: see claim.
 func validMode(mode string) bool { return mode == "" || mode == "streaming" }
 
 // receive reads the body of a response or an error.
@@ -210,7 +214,7 @@ func (c *conn) receive() ([]byte, error) {
 
 // errorBody returns what the caller gets of an error: the whole of it, except a cause that is meant for X-Ray.
 func (c *conn) errorBody(body []byte) []byte {
-	if !c.req.cause {
+	if !strings.EqualFold(c.req.contentType, errorCauseType) {
 		return body
 	}
 	var e struct {

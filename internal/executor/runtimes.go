@@ -23,6 +23,8 @@ import (
 var (
 	//go:embed runtime/bootstrap.cjs
 	nodeBootstrap []byte
+	//go:embed runtime/streaming.cjs
+	nodeStreaming []byte
 	//go:embed runtime/bootstrap.py
 	pythonBootstrap []byte
 )

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"bytes"
+	"io"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -16,6 +17,9 @@ func FuzzSession(f *testing.F) {
 	f.Add([]byte(next+respond+next+respond), []byte("GET /2018-06-01/runtime/invocation/next HTTP/1.0\n\n"), []byte(respond+next+respond))
 	f.Add([]byte("POST /2018-06-01/runtime/init/error HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"), []byte(next), []byte(next))
 	f.Add([]byte(next+"POST /2018-06-01/runtime/invocation/1/error HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 9999999\r\n\r\n"), []byte(next), []byte(respond))
+	stream := streamHead + chunk("piece")
+	f.Add([]byte(next), []byte(stream), []byte(next+stream+"0\r\nLambda-Runtime-Function-Error-Type: x\r\n\r\n"+next))
+	f.Add([]byte(next+stream+"\n\n0\r\n\r\n"+next+respond), []byte(stream+"xx\r\n\r\n"), []byte(respond))
 	f.Fuzz(func(t *testing.T, a, b, c []byte) {
 		synctest.Test(t, func(t *testing.T) {
 			s := bubbleSession(t)
@@ -31,11 +35,14 @@ func FuzzSession(f *testing.F) {
 					}
 				})
 			}
-			for range 4 {
+			for i := range 4 {
 				if s.awaitReady(time.Now().Add(50*time.Millisecond)) != nil {
 					continue
 				}
-				d := &delivery{&Invocation{RequestID: "1", Payload: []byte("{}")}, time.Now().Add(50 * time.Millisecond)}
+				d := &delivery{Invocation: &Invocation{RequestID: "1", Payload: []byte("{}")}, deadline: time.Now().Add(50 * time.Millisecond)}
+				if i%2 == 0 {
+					d.Stream = func(ResponseHead) io.Writer { return io.Discard }
+				}
 				if s.deliver(d) && s.awaitAnswer(d.deadline) == nil {
 					if s.take() == nil {
 						t.Error("there is no answer")

@@ -126,7 +126,7 @@ func (p *peer) want(replies string) {
 func deliverTo(t *testing.T, s *session, id, payload string) time.Time {
 	t.Helper()
 	deadline := time.Now().Add(time.Second)
-	if !s.deliver(&delivery{&Invocation{RequestID: id, Payload: []byte(payload)}, deadline}) {
+	if !s.deliver(&delivery{Invocation: &Invocation{RequestID: id, Payload: []byte(payload)}, deadline: deadline}) {
 		t.Fatal("the runtime is not ready")
 	}
 	return deadline

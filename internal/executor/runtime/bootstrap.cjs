@@ -184,6 +184,14 @@ class Client {
     this.socket.write(nextRequest);
   }
 
+  // write sends parts of a response, and tells when the socket wants more.
+  write(parts, callback) {
+    this.socket.cork();
+    parts.slice(0, -1).forEach((part) => this.socket.write(part));
+    this.socket.write(parts.at(-1), callback);
+    this.socket.uncork();
+  }
+
   // post sends a response or an error, and asks for the next invocation unless afterReply says what to do instead.
   post(where, body, headers, afterReply) {
     this.afterReply = afterReply;
@@ -192,6 +200,30 @@ class Client {
       `Content-Length: ${Buffer.byteLength(body)}\r\n${headers}\r\n${body}${afterReply ? '' : nextRequest}`);
   }
 }
+
+// ---- Response streaming -----------------------------------------------------------------------------
+
+// The marks of a handler that writes its response to a stream, by the names that AWS gives them.
+const streamed = Symbol.for('aws.lambda.runtime.handler.streaming');
+const streamBuffer = Symbol.for('aws.lambda.runtime.handler.streaming.highWaterMark');
+
+globalThis.awslambda = {
+  streamifyResponse(handler, options) {
+    handler[streamed] = 'response';
+    if (typeof options?.highWaterMark === 'number') {
+      handler[streamBuffer] = options.highWaterMark;
+    }
+    return handler;
+  },
+  HttpResponseStream: {
+    // from makes what is written to a stream the body of an HTTP response: metadata has statusCode, headers, cookies.
+    from(stream, metadata) {
+      stream.setContentType('application/vnd.awslambda.http-integration-response');
+      stream.prelude = Buffer.concat([Buffer.from(JSON.stringify(metadata ?? {})), Buffer.alloc(8)]);
+      return stream;
+    },
+  },
+};
 
 // ---- Handler ----------------------------------------------------------------------------------------
 
@@ -261,7 +293,7 @@ async function load(root, handler) {
   if (typeof found !== 'function') {
     throw runtimeError('HandlerNotFound', `${handler} is not a function`);
   }
-  if (!hasCallbacks && found.length >= 3) {
+  if (!hasCallbacks && found.length >= 3 && !found[streamed]) {
     throw runtimeError('CallbackHandlerDeprecated',
       'AWS Lambda has removed support for callback-based function handlers starting with Node.js 24. You need to modify this function to use a supported handler signature to use Node.js 24 or later.');
   }
@@ -301,6 +333,10 @@ class Runtime {
     }
     const to = this.errorPath;
     this.errorPath = null;
+    if (this.turn?.stream?.begun) {
+      this.turn.stream.abort(error, () => process.exit(status));
+      return;
+    }
     this.client.post(to, JSON.stringify(describe(error)), this.errorHeaders(error), () => process.exit(status));
   }
 
@@ -312,6 +348,7 @@ class Runtime {
   async start(root, handler) {
     try {
       this.handler = await load(root, handler);
+      this.Turn = this.handler[streamed] ? require('./streaming.cjs')({ Turn, describe, logError, runtimeError }) : Turn;
     } catch (error) {
       logError('Uncaught Exception', error);
       this.abort(error, 129);
@@ -339,7 +376,8 @@ class Runtime {
     requestId = id;
     global[Symbol.for('aws.lambda.runtime.requestId')] = id;
     this.errorPath = `invocation/${id}/error`;
-    const turn = new Turn(this, id);
+    const turn = new this.Turn(this, id, this.handler[streamBuffer]);
+    this.turn = turn;
     const trace = headers['lambda-runtime-trace-id'];
     if (trace) {
       process.env._X_AMZN_TRACE_ID = trace;
@@ -349,10 +387,7 @@ class Runtime {
     // A handler that neither returns a promise nor calls back has ended when nothing is left to do.
     this.idle = () => turn.abandoned(this.handler.constructor.name === 'AsyncFunction');
     try {
-      const result = this.handler(JSON.parse(body), turn.context(headers), turn.callback);
-      if (result && typeof result.then === 'function') {
-        result.then(turn.succeed, turn.fail);
-      }
+      turn.run(this.handler, JSON.parse(body), turn.context(headers));
     } catch (error) {
       turn.fail(error);
     }
@@ -384,6 +419,13 @@ class Turn {
     });
     this.succeed = (result) => this.done(null, result);
     this.fail = (error) => this.done(error ?? 'handled');
+  }
+
+  run(handler, event, context) {
+    const result = handler(event, context, this.callback);
+    if (result && typeof result.then === 'function') {
+      result.then(this.succeed, this.fail);
+    }
   }
 
   once(f) {

@@ -116,6 +116,37 @@ class _Client:
             if status >= 400 and status != 413:
                 sys.stderr.write("The Runtime API refused a response: %d %s\n" % (status, body.decode("utf-8", "replace")))
 
+    def post_stream(self, path, items, failure):
+        """Posts what an iterator yields, while it does; then asks for the next invocation.
+
+        failure describes an exception: its error type, and the error that the caller gets, in base64.
+        """
+        item = next(items, b"")  # what fails before the first byte is no response
+        kind = b"application/octet-stream"
+        if isinstance(item, dict):
+            kind = b"application/vnd.awslambda.http-integration-response"
+            item = _encode(item) + bytes(8)
+        else:
+            item = _octets(item)
+        self._send(
+            b"POST /2018-06-01/runtime/%b HTTP/1.1\r\nHost: runtime\r\nContent-Type: %b\r\n"
+            b"Lambda-Runtime-Function-Response-Mode: streaming\r\nTransfer-Encoding: chunked\r\n"
+            b"Trailer: Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body\r\n\r\n" % (path.encode(), kind)
+        )
+        trailers = b""
+        try:
+            while True:
+                if item:  # an empty chunk would be the end
+                    self._send(b"%x\r\n" % len(item))
+                    self._send(item)
+                    self._send(b"\r\n")
+                item = _octets(next(items))
+        except StopIteration:
+            pass
+        except Exception as error:
+            trailers = b"Lambda-Runtime-Function-Error-Type: %b\r\nLambda-Runtime-Function-Error-Body: %b\r\n" % failure(error)
+        self._send(b"0\r\n" + trailers + b"\r\n" + self._next)
+
     def post(self, path, body, extra=b"", then_ask=True):
         head = b"POST /2018-06-01/runtime/%b HTTP/1.1\r\nHost: runtime\r\nContent-Length: %d\r\n%b\r\n" % (
             path.encode(),
@@ -401,8 +432,59 @@ def _error_headers(described, cause):
     return header.encode("ascii")
 
 
-def _handle(handler, headers, body):
-    """Returns path, body and headers of what to post."""
+def _streamed(response):
+    """An iterator over the parts of a response that a handler yields, or None for any other response."""
+    if hasattr(response, "__next__"):
+        return response
+    if hasattr(response, "__anext__"):
+        return _in_event_loop(response)
+    return None
+
+
+def _in_event_loop(parts):
+    import asyncio
+
+    loop = asyncio.new_event_loop()
+    try:
+        while True:
+            try:
+                part = loop.run_until_complete(parts.__anext__())
+            except StopAsyncIteration:
+                return
+            yield part
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+def _octets(part):
+    if isinstance(part, str):
+        return part.encode("utf-8")
+    if isinstance(part, (bytes, bytearray, memoryview)):
+        return bytes(part)
+    raise _Fault(
+        "Runtime.MarshalError", "Unable to stream a part of type %s: use bytes or str" % type(part).__name__
+    )
+
+
+def _failure(error, request_id):
+    """Logs an exception in the middle of a response, and describes it in the trailers."""
+    import binascii
+
+    described, _ = _describe(error, request_id)
+    _log_error(described)
+    kind = described["errorType"]
+    if not (kind.isascii() and kind.isprintable()):
+        kind = "Exception"
+    body = _encode(described)
+    if len(body) > 512 * 1024:  # the trailers have to fit into 1 MiB
+        described.update(errorMessage=described["errorMessage"][: 64 * 1024], stackTrace=[])
+        body = _encode(described)
+    return kind.encode(), binascii.b2a_base64(body, newline=False)
+
+
+def _handle(client, handler, headers, body):
+    """Runs the handler and posts what it returns, or what went wrong."""
     request_id = headers["lambda-runtime-aws-request-id"]
     try:
         context = LambdaContext(headers)
@@ -413,6 +495,10 @@ def _handle(handler, headers, body):
             except ValueError as error:
                 raise _Fault("Runtime.UnmarshalError", "Unable to unmarshal input: %s" % error)
         response = handler(event, context)
+        parts = _streamed(response)
+        if parts is not None:
+            client.post_stream("invocation/%s/response" % request_id, parts, lambda error: _failure(error, request_id))
+            return
         kind = b"Content-Type: application/json\r\n"
         if isinstance(response, bytes):
             kind = b"Content-Type: application/unknown\r\n"
@@ -421,11 +507,11 @@ def _handle(handler, headers, body):
                 response = _encode(response)
             except Exception as error:
                 raise _Fault("Runtime.MarshalError", "Unable to marshal response: %s" % error)
-        return "invocation/%s/response" % request_id, response, kind
+        client.post("invocation/%s/response" % request_id, response, kind)
     except Exception as error:
         described, cause = _describe(error, request_id)
         _log_error(described)
-        return "invocation/%s/error" % request_id, _encode(described), _error_headers(described, cause)
+        client.post("invocation/%s/error" % request_id, _encode(described), _error_headers(described, cause))
 
 
 def main():
@@ -449,8 +535,7 @@ def main():
             os.environ["_X_AMZN_TRACE_ID"] = trace
         else:
             os.environ.pop("_X_AMZN_TRACE_ID", None)
-        path, response, extra = _handle(handler, headers, body)
-        client.post(path, response, extra)
+        _handle(client, handler, headers, body)
 
 
 if __name__ == "__main__":

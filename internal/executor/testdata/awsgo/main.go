@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 )
@@ -52,6 +54,12 @@ func handle(ctx context.Context, e event) (any, error) {
 		return strings.Repeat("x", e.N), nil
 	case "breakoff":
 		return &failing{}, nil
+	case "reader":
+		return io.MultiReader(strings.NewReader("one "), strings.NewReader("two ")), nil
+	case "http":
+		return &events.LambdaFunctionURLStreamingResponse{
+			StatusCode: e.N, Headers: map[string]string{"X-A": "b"}, Cookies: []string{"c=d"}, Body: strings.NewReader("body"),
+		}, nil
 	case "print":
 		line := strings.Repeat("p", 99) + "\n"
 		for range e.N {
