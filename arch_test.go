@@ -37,6 +37,7 @@ var owners = map[string][]string{
 	"github.com/spf13/cobra": {"serin/internal/cli"},
 	"gvisor.dev/gvisor":      {"serin/internal/egress"},
 	"golang.org/x/net/dns":   {"serin/internal/egress"},
+	"github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream": {"serin/internal/awsapi"},
 }
 
 func TestArchitecture(t *testing.T) {

@@ -2,9 +2,11 @@ package awsapi
 
 import (
 	"encoding/base64"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/lambda/schemas"
 	"github.com/go-json-experiment/json/jsontext"
@@ -33,6 +35,9 @@ type InvokeRequest struct {
 	RequestID      string // the id that the reply carries and the function sees
 	Payload        []byte // at most 6 MiB, not checked to be JSON, the receiver's to keep
 	Header         http.Header
+	// Stream takes a response that the function writes piece by piece; nil for Invoke. It is called once, before the
+	// first piece, and what it returns takes them, until the deadline at most.
+	Stream func(version, contentType string, deadline time.Time) io.Writer
 }
 
 // InvokeResponse is the answer to an Invoke that reached its function, or that was accepted.
@@ -40,6 +45,8 @@ type InvokeResponse struct {
 	StatusCode      int    // 200, 202 or 204; 0 means the one that belongs to the invocation type
 	ExecutedVersion string // the version that ran; "" leaves the header out
 	FunctionError   string // "Unhandled" or "Handled" if the function failed
+	Streamed        bool   // the response has gone to Stream; Payload is what ended it, if FunctionError is set
+	ErrorType       string // what ended a streamed response
 	LogResult       []byte // the tail of the log as plain text; nil leaves the header out
 	Payload         []byte
 }
@@ -48,7 +55,7 @@ type InvokeResponse struct {
 func (a *API) invokeOperation() *operation {
 	op := newOperation(schemas.Invoke)
 	op.serve = func(w http.ResponseWriter, r *http.Request, c *call) error {
-		req, err := newInvokeRequest(r.Header, c)
+		req, err := newInvokeRequest(op.name, r.Header, c)
 		if err != nil {
 			return err
 		}
@@ -62,7 +69,7 @@ func (a *API) invokeOperation() *operation {
 	return op
 }
 
-func newInvokeRequest(h http.Header, c *call) (InvokeRequest, error) {
+func newInvokeRequest(operation string, h http.Header, c *call) (InvokeRequest, error) {
 	req := InvokeRequest{
 		FunctionName:   c.labels[0],
 		Qualifier:      c.query.Get("Qualifier"),
@@ -73,12 +80,12 @@ func newInvokeRequest(h http.Header, c *call) (InvokeRequest, error) {
 		Payload:        c.body,
 		Header:         h,
 	}
-	if err := req.validate(); err != nil {
+	if err := req.validate(operation); err != nil {
 		return InvokeRequest{}, err
 	}
 	for _, name := range [...]string{"X-Amz-Durable-Execution-Name", "X-Amz-Tenant-Id"} {
 		if h.Get(name) != "" {
-			return InvokeRequest{}, serin.Errorf(serin.KindNotImplemented, "Serin does not have what the header %s of the operation Invoke asks for.", name)
+			return InvokeRequest{}, serin.Errorf(serin.KindNotImplemented, "Serin does not have what the header %s of the operation %s asks for.", name, operation)
 		}
 	}
 	encoded := h.Get("X-Amz-Client-Context")
@@ -95,10 +102,13 @@ func newInvokeRequest(h http.Header, c *call) (InvokeRequest, error) {
 }
 
 // validate checks the members that the model restricts to a set of values.
-func (r *InvokeRequest) validate() error {
+func (r *InvokeRequest) validate(operation string) error {
 	var failures []string
-	switch r.InvocationType {
-	case requestResponse, event, dryRun:
+	streaming := operation == schemas.InvokeWithResponseStream.ID().Name
+	switch {
+	case r.InvocationType == requestResponse, r.InvocationType == dryRun, r.InvocationType == event && !streaming:
+	case streaming:
+		failures = append(failures, notInSet(r.InvocationType, "invocationType", "[RequestResponse, DryRun]"))
 	default:
 		failures = append(failures, notInSet(r.InvocationType, "invocationType", "[Event, RequestResponse, DryRun]"))
 	}

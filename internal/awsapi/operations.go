@@ -73,7 +73,7 @@ type Lambda interface {
 
 // lambdaOperations returns every operation of the Lambda model.
 func (a *API) lambdaOperations() []*operation {
-	operations := slices.Concat(a.functionOperations(), a.attachmentOperations(), a.layerOperations(), []*operation{a.invokeOperation()})
+	operations := slices.Concat(a.functionOperations(), a.attachmentOperations(), a.layerOperations(), []*operation{a.invokeOperation(), a.streamOperation()})
 	for _, schema := range refusedOperations {
 		operations = append(operations, notImplemented(schema))
 	}
@@ -160,7 +160,7 @@ var refusedOperations = []*smithy.Schema{
 	schemas.DeleteEventSourceMapping, schemas.DeleteFunctionCodeSigningConfig, schemas.DeleteResourcePolicy,
 	schemas.GetCapacityProvider, schemas.GetCodeSigningConfig, schemas.GetDurableExecution,
 	schemas.GetDurableExecutionHistory, schemas.GetDurableExecutionState, schemas.GetEventSourceMapping,
-	schemas.GetFunctionScalingConfig, schemas.GetResourcePolicy, schemas.InvokeAsync, schemas.InvokeWithResponseStream,
+	schemas.GetFunctionScalingConfig, schemas.GetResourcePolicy, schemas.InvokeAsync,
 	schemas.ListCapacityProviders, schemas.ListCodeSigningConfigs, schemas.ListDurableExecutionsByFunction,
 	schemas.ListEventSourceMappings, schemas.ListFunctionVersionsByCapacityProvider,
 	schemas.ListFunctionsByCodeSigningConfig, schemas.PutFunctionCodeSigningConfig, schemas.PutFunctionScalingConfig,

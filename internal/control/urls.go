@@ -29,9 +29,6 @@ func (c *Control) CreateFunctionUrlConfig(ctx context.Context, in *lambda.Create
 	if err != nil {
 		return nil, err
 	}
-	if in.InvokeMode == types.InvokeModeResponseStream {
-		return nil, notImplemented("InvokeMode RESPONSE_STREAM")
-	}
 	var u *serin.FunctionURL
 	f, err := c.updateOr(ctx, ref.Function, serin.ErrNoURLFunction(), func(f *serin.Function) (err error) {
 		u, err = f.CreateURL(c.change(ctx, serin.CauseManual), ref.Qualifier, urlID(c.NewID()), ch)
@@ -54,9 +51,6 @@ func (c *Control) UpdateFunctionUrlConfig(ctx context.Context, in *lambda.Update
 	ref, err := v.urlRef(c, in.FunctionName, in.Qualifier)
 	if err != nil {
 		return nil, err
-	}
-	if in.InvokeMode == types.InvokeModeResponseStream {
-		return nil, notImplemented("InvokeMode RESPONSE_STREAM")
 	}
 	var u *serin.FunctionURL
 	f, err := c.updateOr(ctx, ref.Function, serin.ErrNoURLFunction(), func(f *serin.Function) (err error) {

@@ -42,21 +42,31 @@ func parseAnswer(payload []byte) (*answer, error) {
 		a.body = payload
 		return a, nil
 	}
-	var err error
-	// Some frameworks write the number as text.
-	if a.status, err = strconv.Atoi(strings.Trim(string(status), `"`)); err != nil || a.status < 200 || a.status > 599 {
-		return nil, fmt.Errorf("statusCode is %.40q", status)
-	}
-	if err := a.parseHeaders(members["headers"]); err != nil {
-		return nil, fmt.Errorf("headers: %w", err)
-	}
-	if err := a.parseCookies(members["cookies"]); err != nil {
-		return nil, fmt.Errorf("cookies: %w", err)
+	if err := a.parseHead(status, members, "application/json"); err != nil {
+		return nil, err
 	}
 	if err := a.parseBody(members["body"], members["isBase64Encoded"]); err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
 	return a, nil
+}
+
+// parseHead reads everything but the body.
+func (a *answer) parseHead(status json.RawMessage, members map[string]json.RawMessage, contentType string) (err error) {
+	// Some frameworks write the number as text.
+	if a.status, err = strconv.Atoi(strings.Trim(string(status), `"`)); err != nil || a.status < 200 || a.status > 599 {
+		return fmt.Errorf("statusCode is %.40q", status)
+	}
+	if err := a.parseHeaders(members["headers"]); err != nil {
+		return fmt.Errorf("headers: %w", err)
+	}
+	if a.header.Get("Content-Type") == "" {
+		a.header.Set("Content-Type", contentType)
+	}
+	if err := a.parseCookies(members["cookies"]); err != nil {
+		return fmt.Errorf("cookies: %w", err)
+	}
+	return nil
 }
 
 func (a *answer) parseHeaders(raw json.RawMessage) error {
@@ -89,9 +99,6 @@ func (a *answer) parseHeaders(raw json.RawMessage) error {
 		a.header.Del(name)
 	}
 	a.header.Del("Content-Length") // that of the body is sent
-	if a.header.Get("Content-Type") == "" {
-		a.header.Set("Content-Type", "application/json")
-	}
 	return nil
 }
 
@@ -149,7 +156,26 @@ const sandbox = "sandbox allow-downloads allow-forms allow-modals allow-popups a
 
 // write sends the answer.
 func (a *answer) write(w http.ResponseWriter, r *http.Request, x *exchange) {
-	header := w.Header()
+	a.setHeader(w.Header(), x)
+	if !a.hasBody() {
+		w.WriteHeader(a.status)
+		return
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
+	w.WriteHeader(a.status)
+	if r.Method != http.MethodHead {
+		// A caller that has gone away cannot be told so.
+		_, _ = w.Write(a.body)
+	}
+}
+
+// hasBody reports whether HTTP allows the answer a body.
+func (a *answer) hasBody() bool {
+	return a.status != http.StatusNoContent && a.status != http.StatusNotModified
+}
+
+// setHeader sets the headers of the answer, except those that are not the function's to set.
+func (a *answer) setHeader(header http.Header, x *exchange) {
 	for name, values := range a.header {
 		switch {
 		case strings.HasPrefix(name, "X-Amzn-Requestid"), strings.HasPrefix(name, "X-Amzn-Trace-Id"): // the platform's
@@ -169,15 +195,5 @@ func (a *answer) write(w http.ResponseWriter, r *http.Request, x *exchange) {
 	}
 	if x.byPath {
 		header.Add("Content-Security-Policy", sandbox)
-	}
-	if a.status == http.StatusNoContent || a.status == http.StatusNotModified {
-		w.WriteHeader(a.status)
-		return
-	}
-	header.Set("Content-Length", strconv.Itoa(len(a.body)))
-	w.WriteHeader(a.status)
-	if r.Method != http.MethodHead {
-		// A caller that has gone away cannot be told so.
-		_, _ = w.Write(a.body)
 	}
 }

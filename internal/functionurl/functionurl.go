@@ -8,9 +8,10 @@
 //	preflight  what a browser asks before a request of another origin, if the URL has CORS settings
 //	admit      AuthType NONE: the policy of the qualifier opens the URL; AWS_IAM: a signature of a known key
 //	invoke     the request as an event in payload format 2.0; the alias's weights apply
-//	answer     what the function returned as a response
+//	answer     what the function returned as a response: whole, or, if the InvokeMode is RESPONSE_STREAM and the
+//	           function streams its answer, while the function writes it
 //
-// Answers are buffered. By path all functions share the server's own origin, so a page that is served by path is
+// By path all functions share the server's own origin, so a page that is served by path is
 // sandboxed: the browser keeps it from what belongs to that origin.
 package functionurl
 
@@ -222,30 +223,33 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, x *exchange) {
 		refuse(w, tooLargeRequest)
 		return
 	}
-	var a *answer
-	malformed := errors.New("nothing was returned")
-	out, err := h.Invoke(serin.WithActor(r.Context(), x.actor), &invoke.Request{
+	a := &answering{w: w, r: r, x: x, control: http.NewResponseController(w), malformed: errors.New("nothing was returned")}
+	in := &invoke.Request{
 		FunctionName: x.Function.Name, Qualifier: x.Qualifier, Type: invoke.RequestResponse,
-		TraceID: x.traceID, RequestID: x.requestID, Payload: payload,
+		TraceID: x.traceID, RequestID: x.requestID, Payload: payload, Judge: a.judge,
 		Header: r.Header, Anonymous: x.AuthType == serin.AuthTypeNone,
-		// What the caller gets as a 502 counts as an error of the version.
-		Judge: func(returned []byte) error { a, malformed = parseAnswer(returned); return malformed },
-	})
-	if err != nil {
+	}
+	if x.InvokeMode == serin.InvokeModeStream {
+		in.Stream = a.begin
+	}
+	out, err := h.Invoke(serin.WithActor(r.Context(), x.actor), in)
+	a.limit(lastByteWithin)
+	defer a.end()
+	switch {
+	case a.sent && (err != nil || out.FunctionError != ""):
+		// All that can still be said is that the response is not complete.
+		panic(http.ErrAbortHandler)
+	case err != nil:
 		h.fail(w, r, x, err)
-		return
-	}
-	if out.FunctionError != "" {
+	case out.FunctionError != "":
 		refuse(w, badGateway)
-		return
-	}
-	if malformed != nil {
+	case a.malformed != nil:
 		h.Log.DebugContext(r.Context(), "a function URL got an answer that is no response", "function", x.Function.Name,
-			"version", out.ExecutedVersion, "request_id", x.requestID, "error", malformed)
+			"version", out.ExecutedVersion, "request_id", x.requestID, "error", a.malformed)
 		refuse(w, badGateway)
-		return
+	case !a.sent:
+		a.whole.write(w, r, x)
 	}
-	a.write(w, r, x)
 }
 
 // fail answers for an invocation that did not take place.

@@ -55,7 +55,7 @@ func newWorld(tb testing.TB) *world {
 				tb.Errorf("the event: %v", err)
 			}
 			if w.err == nil && w.answer.FunctionError == "" {
-				_ = r.Judge(w.answer.Payload) // what it says is counted, not returned
+				_ = r.Judge(w.answer) // what it says is counted, not returned
 			}
 			r.Judge = nil
 			return w.answer, w.err

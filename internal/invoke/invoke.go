@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -70,13 +71,21 @@ type Request struct {
 	Key       serin.KeyHash // if it is known already: that of an event is found when it is accepted
 	// Judge, if set, looks at the answer of a function that has reported no error. If it returns an error, the
 	// invocation counts as one that failed for its user, like a statusCode of 500.
-	Judge func(answer []byte) error
+	Judge func(*Response) error
+	// Stream, if set, takes an answer that the function writes piece by piece, while it does so: it is called once,
+	// before the first piece, and returns what the pieces are written to. Both happen on the goroutine that called
+	// Invoke, before it returns. A Write must not take longer than until the deadline of the function; one that fails ends
+	// the interest in the answer, not the function.
+	Stream func(version, contentType string, deadline time.Time) io.Writer
 }
 
 // Response is the answer to an invocation.
 type Response struct {
 	ExecutedVersion string
 	FunctionError   string // "" or "Unhandled"
+	Streamed        bool   // the answer has gone to [Request.Stream]; Payload is nil or the error that ended it
+	ContentType     string // of an answer that the function has streamed, whoever collected it, or ""
+	ErrorType       string // of FunctionError, as the platform or the function calls it
 	Payload         []byte
 	Tail            []byte
 }
@@ -109,7 +118,7 @@ func (i *Invoker) Invoke(ctx context.Context, in *Request) (*Response, error) {
 	if in.Type == Event {
 		return &Response{}, i.Queue.accept(ctx, route, ref.Qualifier, in, call.Payload)
 	}
-	return i.run(ctx, route, call, in.Judge)
+	return i.run(ctx, route, call, in)
 }
 
 func invocable(v *serin.Version) error {
@@ -143,10 +152,13 @@ func syntaxError(payload []byte) string {
 	return "invalid"
 }
 
-func (i *Invoker) run(ctx context.Context, route router.Route, call *executor.Invocation, judge func([]byte) error) (*Response, error) {
+func (i *Invoker) run(ctx context.Context, route router.Route, call *executor.Invocation, in *Request) (*Response, error) {
 	spec, err := i.spec(ctx, route)
 	if err != nil {
 		return nil, err
+	}
+	if in.Stream != nil {
+		call.Stream = func(h executor.ResponseHead) io.Writer { return in.Stream(spec.Version, h.ContentType, h.Deadline) }
 	}
 	sample := metrics.Sample{Function: route.Function.Name, Version: route.Version.Number, Key: route.Key}
 	if route.Alias != nil {
@@ -164,18 +176,20 @@ func (i *Invoker) run(ctx context.Context, route router.Route, call *executor.In
 		sample.Init = result.InitDuration
 	}
 	sample.Capacity = capacityOf(result)
+	out := &Response{
+		ExecutedVersion: spec.Version, FunctionError: result.FunctionError, Payload: result.Payload, Tail: result.Tail,
+		Streamed: result.Streamed, ContentType: result.ContentType, ErrorType: result.ErrorType,
+	}
 	if sample.Outcome == serin.OutcomeOK {
-		sample.Outcome = judged(result.Payload, judge)
+		sample.Outcome = judged(out, in.Judge)
 	}
 	i.Recorder.Record(sample)
-	return &Response{
-		ExecutedVersion: spec.Version, FunctionError: result.FunctionError, Payload: result.Payload, Tail: result.Tail,
-	}, nil
+	return out, nil
 }
 
 // judged is the outcome of an invocation whose function has reported no error.
-func judged(answer []byte, judge func([]byte) error) serin.Outcome {
-	if judge != nil && judge(answer) != nil || serverError(answer) {
+func judged(out *Response, judge func(*Response) error) serin.Outcome {
+	if judge != nil && judge(out) != nil || serverError(out.Payload) {
 		return serin.OutcomeServerError
 	}
 	return serin.OutcomeOK

@@ -35,9 +35,8 @@ func packageFile(t *testing.T) string {
 	return file
 }
 
-// The real boto3, from which the aws command line is made, calls every operation on attachments and layers.
-func TestBoto3(t *testing.T) {
-	t.Parallel()
+func needsBoto3(t *testing.T) {
+	t.Helper()
 	needs(t, "python3")
 	if out, err := exec.CommandContext(t.Context(), "python3", "-c", "import boto3").CombinedOutput(); err != nil {
 		if os.Getenv("SERIN_TEST_STRICT") != "" {
@@ -45,6 +44,12 @@ func TestBoto3(t *testing.T) {
 		}
 		t.Skip("boto3 is not installed")
 	}
+}
+
+// The real boto3, from which the aws command line is made, calls every operation on attachments and layers.
+func TestBoto3(t *testing.T) {
+	t.Parallel()
+	needsBoto3(t)
 	r := start(t)
 	out, err := r.program(t, "python3", "testdata/boto3_breadth.py", r.Endpoint, r.AccessKeyID, r.SecretAccessKey, packageFile(t)).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "operations") {

@@ -273,7 +273,10 @@ func (s *server) serve(ctx context.Context, ready func(Ready)) error {
 	}
 	drained, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainFor)
 	defer cancel()
-	err = errors.Join(err, front.Shutdown(drained))
+	if late := front.Shutdown(drained); late != nil {
+		// Who is slow to take a streamed response would hold up what follows for as long as the function may run.
+		err = errors.Join(err, late, front.Close())
+	}
 	stop()
 	// What runs now are events, and the queue waits for them. One that is cut off runs again when the server is back.
 	if cut := s.executor.Close(drained); cut != nil {
@@ -334,12 +337,13 @@ func (s *server) invoke(ctx context.Context, in awsapi.InvokeRequest) (awsapi.In
 	out, err := s.invoker.Invoke(ctx, &invoke.Request{
 		FunctionName: in.FunctionName, Qualifier: in.Qualifier, Type: invoke.Type(in.InvocationType), Tail: in.LogType == "Tail",
 		ClientContext: in.ClientContext, TraceID: in.TraceID, RequestID: in.RequestID, Payload: in.Payload,
-		Header: in.Header,
+		Header: in.Header, Stream: in.Stream,
 	})
 	if err != nil {
 		return awsapi.InvokeResponse{}, err
 	}
 	return awsapi.InvokeResponse{
 		ExecutedVersion: out.ExecutedVersion, FunctionError: out.FunctionError, LogResult: out.Tail, Payload: out.Payload,
+		Streamed: out.Streamed, ErrorType: out.ErrorType,
 	}, nil
 }

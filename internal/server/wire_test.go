@@ -34,7 +34,7 @@ var update = flag.Bool("update", false, "rewrite the answers in testdata/wire by
 // otherwise with a line "@unsigned", "@secret S", "@key ID", "@region R" or "@date ±DURATION"; "@repeat N" sends it N
 // times, which must end alike, and shows the last answer. ${…} stands for what [wire.expand] lists.
 //
-// An answer shows all headers but Date, Content-Length, which is checked, and X-Serin-Warning, which depends on the
+// An answer shows an event stream as lines, each with the headers and the payload of an event; all headers but Date, Content-Length, which is checked, and X-Serin-Warning, which depends on the
 // machine; and a long compact JSON body in indented form. What differs from run to run is replaced: see [wire.normal].
 func TestWire(t *testing.T) {
 	files, err := filepath.Glob("testdata/wire/*.txtar")
@@ -226,6 +226,8 @@ func (w *wire) answer(t *testing.T, r wireReply) string {
 		if length != "" || len(r.body) > 0 {
 			t.Errorf("a reply without content has Content-Length %q and %d bytes", length, len(r.body))
 		}
+	case r.header.Get("Content-Type") == eventStream:
+		r.body = shownEvents(t, r.body)
 	case length != strconv.Itoa(len(r.body)):
 		t.Errorf("Content-Length is %q, the body has %d bytes", length, len(r.body))
 	}
@@ -235,7 +237,7 @@ func (w *wire) answer(t *testing.T, r wireReply) string {
 		b.WriteString(line + "\n")
 	}
 	if len(r.body) > 0 {
-		fmt.Fprintf(&b, "\n%s\n", shownBody(t, r.body))
+		fmt.Fprintf(&b, "\n%s\n", strings.ReplaceAll(shownBody(t, r.body), "\x00", `\0`))
 	}
 	return w.normal(b.String(), r.header.Get("X-Amzn-Requestid"))
 }

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream"
 )
 
 var directive = regexp.MustCompile(`\$\{([a-z]+\d*)(?: ([^}]*))?\}`)
@@ -131,6 +133,42 @@ func shownLog(t *testing.T, encoded string) string {
 		return fmt.Sprintf("<base64 of %q>", log)
 	}
 	return fmt.Sprintf("<base64 of %d bytes that end in %q>", len(log), log[bytes.LastIndex(log, []byte("END RequestId")):])
+}
+
+const eventStream = "application/vnd.amazon.eventstream"
+
+// shownEvents returns a line for each event of a stream. Pieces of a response that follow each other are shown as one,
+// since how they are cut depends on the moment.
+func shownEvents(t *testing.T, body []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	before, d := "", eventstream.NewDecoder()
+	for r := bytes.NewReader(body); r.Len() > 0; {
+		m, err := d.Decode(r, nil)
+		must(t, err)
+		var headers []string
+		for _, h := range m.Headers {
+			headers = append(headers, h.Name+" "+h.Value.String())
+		}
+		head := strings.Join(headers, ", ")
+		if head != before || !strings.Contains(head, "PayloadChunk") {
+			fmt.Fprintf(&b, "\n[%s]\n", head)
+		}
+		before = head
+		var complete map[string]string
+		if strings.Contains(head, "InvokeComplete") {
+			must(t, json.Unmarshal(m.Payload, &complete))
+			if log, ok := complete["LogResult"]; ok {
+				complete["LogResult"] = shownLog(t, log)
+			}
+			for _, name := range slices.Sorted(maps.Keys(complete)) {
+				fmt.Fprintf(&b, "%s: %s\n", name, complete[name])
+			}
+			continue
+		}
+		b.Write(m.Payload)
+	}
+	return bytes.TrimLeft(b.Bytes(), "\n")
 }
 
 // shownBody returns a body in the form of the golden files: what is not compact JSON, or short, as it is.

@@ -89,7 +89,7 @@ call("delete_function_event_invoke_config", 204, FunctionName="shop", Qualifier=
 url = call("create_function_url_config", 201, FunctionName="shop", Qualifier="live", AuthType="NONE", Cors={"AllowOrigins": ["*"]})["FunctionUrl"]
 assert url.startswith("http://") and ".lambda-url.us-east-1.localhost:" in url and url.endswith("/"), url
 assert call("update_function_url_config", FunctionName="shop", Qualifier="live", InvokeMode="BUFFERED")["FunctionUrl"] == url
-refused("update_function_url_config", "NotImplementedException", "RESPONSE_STREAM", FunctionName="shop", Qualifier="live", InvokeMode="RESPONSE_STREAM")
+assert call("update_function_url_config", FunctionName="shop", Qualifier="live", InvokeMode="RESPONSE_STREAM")["InvokeMode"] == "RESPONSE_STREAM"
 assert call("get_function_url_config", FunctionName="shop", Qualifier="live")["Cors"] == {"AllowOrigins": ["*"]}
 assert [u["FunctionUrl"] for u in call("list_function_url_configs", FunctionName="shop")["FunctionUrlConfigs"]] == [url]
 call("delete_function_url_config", 204, FunctionName="shop", Qualifier="live")
