@@ -14,7 +14,8 @@
 // to path, query, header or body are read from them when an [API] is made; so are the status and the
 // member names of errors. [API] panics at construction if a schema asks for something that this package
 // cannot do, which a test turns into a build failure. Inputs are decoded by field name, outputs serialize
-// themselves through the SDK's own restJson1 serializer. Invoke alone is written by hand, for speed.
+// themselves through the SDK's own restJson1 serializer. Invoke is written by hand, for speed, and InvokeWithResponseStream, whose reply
+// is a stream.
 //
 // An operation of Lambda that has no backend answers 501 NotImplementedException; so does every
 // operation of another service, in that service's protocol. A path that belongs to no operation answers

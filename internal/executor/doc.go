@@ -33,6 +33,12 @@
 // reads the response from it (see session), the stack of idle environments keeps what is warm in use, and the
 // bootstraps of the package send a response together with the request for the next invocation.
 //
+// # Streaming
+//
+// A response that a function writes piece by piece goes from its connection to the caller on the goroutine that
+// invokes (see relay). It reads the next piece when the caller has taken the last: a slow caller slows the function
+// down, until its time is over, and nothing but a piece is kept. A caller that goes away changes nothing for the function.
+//
 // # Life
 //
 // The runtime is started with the first invocation and has 10 s to ask for it. If it fails to, or reports an

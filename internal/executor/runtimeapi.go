@@ -42,7 +42,8 @@ var (
 type delivery struct {
 	*Invocation
 	deadline time.Time
-	begun    bool // the caller has got the beginning of a streamed response; only the owner uses it
+	begun    bool   // the caller has got the beginning of a streamed response; only the owner uses it
+	answer   answer // when there is one
 }
 
 // answer is what a runtime made of an invocation, or of its initialisation.

@@ -161,7 +161,7 @@ func (s *session) handleAnswer(c *conn, id []byte, failed bool) bool {
 }
 
 // accept makes a the answer of a delivery, or returns what refuses it.
-func (s *session) accept(c *conn, d *delivery, a *answer, failed bool) []byte {
+func (s *session) accept(c *conn, d *delivery, a answer, failed bool) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if d == nil || s.delivery != d {
@@ -171,28 +171,29 @@ func (s *session) accept(c *conn, d *delivery, a *answer, failed bool) []byte {
 		return s.forbidden("InvocationResponse")
 	}
 	s.phase = phaseResponseSent
-	s.delivery, s.answer = nil, a
+	d.answer = a
+	s.delivery, s.answer = nil, &d.answer
 	s.notify(c)
 	return nil
 }
 
 // answer returns what a request with an invocation's response or error means to the caller.
-func (c *conn) answer(body []byte, err error, failed bool) *answer {
+func (c *conn) answer(body []byte, err error, failed bool) answer {
 	switch {
 	case err != nil:
-		return &answer{payload: tooLargeErrorPayload, failed: true, errorType: responseTooLarge}
+		return answer{payload: tooLargeErrorPayload, failed: true, errorType: responseTooLarge}
 	case failed:
-		return &answer{payload: c.errorBody(body), failed: true, errorType: normalErrorType(c.req.errorType)}
+		return answer{payload: c.errorBody(body), failed: true, errorType: normalErrorType(c.req.errorType)}
 	case !validMode(c.req.responseMode):
 		const kind = "Runtime.InvalidResponseModeHeader"
-		return &answer{payload: errorPayload(kind, "Invalid function response mode"), failed: true, errorType: kind}
+		return answer{payload: errorPayload(kind, "Invalid function response mode"), failed: true, errorType: kind}
 	case c.req.lateError != "":
 		// The function failed after it had begun to respond; the trailers say why.
-		return &answer{payload: c.req.lateErrorBody(), failed: true, errorType: normalErrorType(c.req.lateError)}
+		return answer{payload: c.req.lateErrorBody(), failed: true, errorType: normalErrorType(c.req.lateError)}
 	case c.req.streams():
-		return &answer{payload: body, contentType: c.req.contentType}
+		return answer{payload: body, contentType: c.req.contentType}
 	default:
-		return &answer{payload: body}
+		return answer{payload: body}
 	}
 }
 
