@@ -10,7 +10,6 @@
 //	session      the Runtime API of one process                       runtimeapi.go, runtimeroutes.go
 //	relay        a response that is passed on while it arrives        stream.go
 //	conn         one HTTP/1.1 connection of a runtime                 conn.go, httpwire.go
-//	process      the process and everything that it starts            process.go, guard_*.go, init_linux*
 //	journal      the log of an environment                            logs.go, report.go
 //	Interpreter  what runs a runtime identifier                       runtimes.go, runtime/
 //
@@ -46,6 +45,6 @@
 // is used again. One that runs into the time limit, or ends, is killed with everything that it has started, and
 // so is its environment. An invocation that has begun runs to its end, whoever has lost interest in it.
 //
-// No process outlives its environment, or the server, however the server ends: see guard. On a kernel that
+// No process outlives its environment, or the server, however the server ends: see package sandbox. On a kernel that
 // grants no pid namespaces this is weaker, and New says so in the log.
 package executor

@@ -5,6 +5,8 @@ package sandbox
 import (
 	"bufio"
 	"bytes"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,7 +42,10 @@ func openCgroups() *cgroups {
 		}
 		return g
 	}
-	name := groupPrefix + strconv.Itoa(os.Getpid())
+	var random [4]byte
+	_, _ = rand.Read(random[:]) // never fails
+	// A process may have several hosts.
+	name := groupPrefix + strconv.Itoa(os.Getpid()) + "-" + hex.EncodeToString(random[:])
 	var unified error
 	for controller, dir := range own {
 		if controller == "" {
@@ -67,7 +73,13 @@ func openCgroups() *cgroups {
 	return g
 }
 
-// groupPrefix begins the names of the servers' groups; the rest is the process id.
+// How often and how long to wait for the last process of a group to leave it.
+const (
+	removeTries = 100
+	removePause = 5 * time.Millisecond
+)
+
+// groupPrefix begins the names of the servers' groups; the process id follows.
 const groupPrefix = "serin-"
 
 // openUnified makes the server's group in version 2. A group that has processes cannot give controllers to its
@@ -161,7 +173,8 @@ func ownGroups() (map[string]string, error) {
 func cleanGroups(dir string) {
 	stale, _ := filepath.Glob(filepath.Join(dir, groupPrefix+"[0-9]*"))
 	for _, s := range stale {
-		pid, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(s), groupPrefix))
+		number, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(s), groupPrefix), "-")
+		pid, err := strconv.Atoi(number)
 		if err != nil || pid == os.Getpid() || syscall.Kill(pid, 0) != syscall.ESRCH { //nolint:errorlint // an errno itself
 			continue
 		}
@@ -304,11 +317,12 @@ func (c *cgroup) remove() {
 		_ = c.freeze.Close()
 	}
 	for _, dir := range c.dirs {
-		// A directory can appear twice, and one whose last process is still being buried is left to the next server.
-		for range 3 {
-			if err := unix.Rmdir(dir); err == nil || errors.Is(err, unix.ENOENT) {
-				break
+		// The last process may still be on its way out; what cannot be removed is left to the next server.
+		for range removeTries {
+			if err := unix.Rmdir(dir); !errors.Is(err, unix.EBUSY) {
+				break // a directory can appear twice
 			}
+			<-time.After(removePause)
 		}
 	}
 }

@@ -29,7 +29,7 @@ type Host struct {
 	mounts   []mount
 	groups   *cgroups
 	lastCap  int
-	ownUser  bool // the server can give every sandbox a user id of its own
+	ownUser  bool  // the server can give every sandbox a user id of its own
 	noLink   error // why sandboxes have no link although they should
 	list     []Protection
 	places   atomic.Uint64
@@ -342,7 +342,8 @@ func (h *Host) attributes() *syscall.SysProcAttr {
 func (i *isolated) setUp(s *Sandbox) error {
 	h := i.host
 	if h.groups != nil {
-		group, err := h.groups.add(strconv.Itoa(i.slot))
+		// A name is not used again: the group that had it may have been frozen, and may still be there.
+		group, err := h.groups.add(strconv.FormatUint(h.places.Add(1), 10))
 		if err != nil {
 			return err
 		}

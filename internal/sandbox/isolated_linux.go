@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,10 +45,13 @@ type control struct {
 	ended   chan struct{} // closed when the machine is gone
 
 	mu        sync.Mutex
-	processes map[int]*Process    // by pid in the sandbox
-	early     map[int]Ending      // of processes that ended before they were known
+	processes map[int]*Process         // by pid in the sandbox
+	early     map[int]Ending           // of processes that ended before they were known
 	unstarted map[uint64]syscall.Errno // by number of the command
 }
+
+// answerTime is how long a program may take: they take less than a millisecond, unless the machine is very busy.
+const answerTime = 30 * time.Second
 
 var errGone = errors.New("the sandbox has ended")
 
@@ -135,6 +139,8 @@ func (c *control) run(p *program, files ...*os.File) ([]byte, error) {
 		return results, p.check(results)
 	case <-c.ended:
 		return nil, errGone
+	case <-time.After(answerTime):
+		return nil, errors.New("the sandbox does not answer")
 	}
 }
 
@@ -217,33 +223,23 @@ func (i *isolated) Enter(c *Contents) (Paths, error) {
 	return paths, err
 }
 
-// watchMemory answers the kernel when the sandbox has reached its limit.
+// watchMemory ends the sandbox when its processes hold more memory than they may.
 func (i *isolated) watchMemory(memoryMB int) error {
-	f, err := i.group.pressure()
-	if f == nil || err != nil {
+	events, err := i.group.pressure(memoryMB)
+	if events == nil || err != nil {
 		return err
 	}
-	tmp := "/proc/" + strconv.Itoa(i.cmd.Process.Pid) + "/root" + tmpDir
 	go func() {
 		<-i.control.ended
-		_ = f.Close()
+		_ = events.Close()
 	}()
 	go func() {
-		for awaitPressure(f) == nil {
-			var s unix.Statfs_t
-			used := int64(0)
-			if unix.Statfs(tmp, &s) == nil {
-				used = int64(s.Blocks-s.Bfree) * s.Bsize //nolint:gosec // bounded by the size of /tmp
-			}
-			out, err := i.group.raiseMemory(memoryMB, used)
-			if err != nil {
-				i.host.cfg.Log.Warn("cannot follow the memory of a sandbox", "error", err)
-			}
-			if out || err != nil {
-				i.out.Store(true)
-				i.Kill()
-				return
-			}
+		err := i.group.watchMemory(memoryMB, events, i.control.ended, func() {
+			i.out.Store(true)
+			i.Kill()
+		})
+		if err != nil {
+			i.host.cfg.Log.Warn("nobody watches the memory of a sandbox any more", "error", err)
 		}
 	}()
 	return nil

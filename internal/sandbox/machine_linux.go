@@ -56,7 +56,9 @@ const (
 	inResult      // the value is the index of an instruction
 )
 
-func num[T ~int | ~uint64 | ~uintptr | ~int64 | ~uint32](n T) operand { return operand{value: uint64(n)} }
+func num[T ~int | ~uint64 | ~uintptr | ~int64 | ~uint32](n T) operand {
+	return operand{value: uint64(n)}
+}
 
 // at returns the address of the n-th instruction.
 func at(n int) operand { return operand{uint64(n), inCode} }

@@ -4,76 +4,101 @@ package sandbox
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // A function may use as much memory as it is configured to have, and besides that fill its /tmp, which AWS Lambda has
-// on a disk. Ours is in memory too, and the kernel counts both together. So the limit follows what is in /tmp: when
-// the group reaches it, the kernel stops what asks for more and tells the server, which either raises the
-// limit to what /tmp needs, or ends the sandbox because it is out of memory.
+// on a disk. Ours is in memory too, and the kernel counts both together. So the kernel's limit is their sum, and the
+// server looks after the function's part of it: it is told when the group has come as far as the memory alone, and then
+// ends the sandbox as soon as its processes hold more than that.
 
 const mebibyte = 1 << 20
 
-// headroom is how much more of /tmp may be filled before the limit has to follow, in bytes.
-const headroom = 16 * mebibyte
+// memoryWatch is how often the server looks while the group is that far.
+const memoryWatch = 20 * time.Millisecond
 
 // limitMemory sets the limit of an empty sandbox.
 func (c *cgroup) limitMemory(memoryMB, tmpMB int) error {
-	dir := c.dirs["memory"]
-	if dir == "" {
+	if c.dirs["memory"] == "" {
 		return nil
 	}
-	limit := int64(memoryMB) * mebibyte
-	if c.of.v1["memory"] == "" {
-		if err := c.setMemory("memory.max", limit+int64(tmpMB)*mebibyte); err != nil {
-			return err
-		}
-		_ = c.setMemory("memory.swap.max", 0) // there may be no swap accounting
-		return c.setMemory("memory.high", limit)
+	limit := int64(memoryMB+tmpMB) * mebibyte
+	if c.of.v1["memory"] != "" {
+		return c.setMemory("memory.limit_in_bytes", limit)
 	}
-	if err := c.setMemory("memory.limit_in_bytes", limit); err != nil {
-		return err
-	}
-	_ = c.setMemory("memory.swappiness", 0)
-	return c.setMemory("memory.oom_control", 1)
+	_ = c.setMemory("memory.swap.max", 0) // there may be no swap accounting
+	return errors.Join(c.setMemory("memory.max", limit), c.setMemory("memory.high", int64(memoryMB)*mebibyte))
 }
 
 func (c *cgroup) setMemory(file string, value int64) error {
 	return os.WriteFile(filepath.Join(c.dirs["memory"], file), strconv.AppendInt(nil, value, 10), 0)
 }
 
-// raiseMemory moves the limit to where it has to be for what is in /tmp. It reports whether the group is out of memory.
-func (c *cgroup) raiseMemory(memoryMB int, tmp int64) (out bool, err error) {
-	limit := int64(memoryMB) * mebibyte
-	if c.of.v1["memory"] == "" {
-		used, err := c.value("memory.stat", "anon")
-		if err != nil || used >= limit {
-			return err == nil, err
-		}
-		return false, c.setMemory("memory.high", limit+tmp+headroom)
+// memoryUsed returns how much memory the processes of the group hold, and how much the group has in all, in bytes.
+func (c *cgroup) memoryUsed() (processes, all int64, err error) {
+	name, usage := "anon", "memory.current"
+	if c.of.v1["memory"] != "" {
+		name, usage = "total_rss", "memory.usage_in_bytes"
 	}
-	data, err := os.ReadFile(filepath.Join(c.dirs["memory"], "memory.limit_in_bytes"))
+	processes, err = c.value("memory.stat", name)
 	if err != nil {
-		return false, err
+		return 0, 0, err
 	}
-	var now int64
-	if _, err := fmt.Sscan(string(data), &now); err != nil {
-		return false, err
+	data, err := os.ReadFile(filepath.Join(c.dirs["memory"], usage))
+	if err != nil {
+		return 0, 0, err
 	}
-	if limit+tmp < now {
-		return true, nil
-	}
-	return false, c.setMemory("memory.limit_in_bytes", limit+tmp+headroom)
+	all, err = strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
+	return processes, all, err
 }
 
-// pressure is a descriptor that can be read when the group has reached its limit.
-func (c *cgroup) pressure() (*os.File, error) {
+// watchMemory calls out when the processes of the group hold more than a limit; it returns then, or when events is closed.
+func (c *cgroup) watchMemory(memoryMB int, events *os.File, ended <-chan struct{}, out func()) error {
+	limit := int64(memoryMB) * mebibyte
+	ticker := time.NewTicker(memoryWatch)
+	defer ticker.Stop()
+	for {
+		if err := awaitPressure(events); err != nil {
+			return nil //nolint:nilerr // the sandbox has ended
+		}
+		for {
+			processes, all, err := c.memoryUsed()
+			if err != nil {
+				return err
+			}
+			if processes > limit {
+				out()
+				return nil
+			}
+			if all < limit {
+				break
+			}
+			if c.of.v1["memory"] == "" {
+				// Beyond it the kernel slows the group down, which is not meant for what is in /tmp.
+				if err := c.setMemory("memory.high", all-processes+limit); err != nil {
+					return err
+				}
+			}
+			select {
+			case <-ticker.C:
+			case <-ended:
+				return nil
+			}
+		}
+	}
+}
+
+// pressure is a descriptor that can be read when the group has come as far as its memory.
+func (c *cgroup) pressure(memoryMB int) (*os.File, error) {
 	if c.dirs["memory"] == "" {
 		return nil, nil //nolint:nilnil // there is no limit
 	}
@@ -85,12 +110,12 @@ func (c *cgroup) pressure() (*os.File, error) {
 		return nil, err
 	}
 	event := os.NewFile(uintptr(fd), "eventfd") //nolint:gosec // a descriptor
-	control, err := os.Open(filepath.Join(c.dirs["memory"], "memory.oom_control"))
+	usage, err := os.Open(filepath.Join(c.dirs["memory"], "memory.usage_in_bytes"))
 	if err != nil {
 		return nil, closeAfter(event, err)
 	}
-	defer control.Close()
-	line := fmt.Sprintf("%d %d", fd, control.Fd())
+	defer usage.Close()
+	line := fmt.Sprintf("%d %d %d", fd, usage.Fd(), int64(memoryMB)*mebibyte)
 	if err := os.WriteFile(filepath.Join(c.dirs["memory"], "cgroup.event_control"), []byte(line), 0); err != nil {
 		return nil, closeAfter(event, err)
 	}

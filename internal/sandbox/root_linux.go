@@ -135,8 +135,8 @@ func writeRootFiles(root string, cfg *Config) error {
 // showable makes the places at which sandboxes can show directories of the host.
 func showable(root string, c *Contents) error {
 	for _, dir := range c.Show {
-		if dir == "/" || filepath.Clean(dir) != dir || !filepath.IsAbs(dir) {
-			return fmt.Errorf("cannot show %q to functions", dir)
+		if dir == "/" || filepath.Clean(dir) != dir || !filepath.IsAbs(dir) || strings.HasPrefix(dir+"/", tmpDir+"/") {
+			return fmt.Errorf("cannot show %q to functions: install what is there elsewhere, such as in /usr/local", dir)
 		}
 		place := root + dir
 		if below, ok := strings.CutPrefix(dir, layersDir+"/"); ok && c.Layers != "" {
