@@ -3,7 +3,6 @@ package serin
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -16,6 +15,7 @@ const (
 	PhaseRunning     Phase = "running"      // steps are taken as the evidence allows
 	PhaseHeld        Phase = "held"         // no step is taken; the canary is still judged
 	PhasePromoting   Phase = "promoting"    // the alias is going to the canary
+	PhaseWatching    Phase = "watching"     // the canary has been promoted and its baseline is kept at hand
 	PhaseRollingBack Phase = "rolling back" // the alias is going back to the baseline
 	PhaseEnded       Phase = "ended"
 )
@@ -43,16 +43,6 @@ const (
 	EndingConflict   Ending = "conflict" // the alias was changed by somebody else; nothing more was touched
 )
 
-// Blind says what to do with a canary that has not shown enough evidence in time.
-type Blind string
-
-// Policies for a canary without enough evidence.
-const (
-	BlindHold     Blind = "hold"
-	BlindPromote  Blind = "promote"
-	BlindRollback Blind = "rollback"
-)
-
 // Command is what a person asks of an active release.
 type Command string
 
@@ -62,64 +52,19 @@ const (
 	CommandHold    Command = "hold"
 	CommandResume  Command = "resume"
 	CommandAbort   Command = "abort"
+	CommandApprove Command = "approve" // leave the step of a release that waits for a person
+	CommandSkip    Command = "skip"    // leave the step now, whatever it waits for
 )
 
-// Policy is how a release is paced and judged.
-type Policy struct {
-	// Steps are the canary's shares of the traffic in percent, ascending, ending with 100.
-	Steps []float64 `json:"steps"`
-	// Bake is the least time that each step lasts.
-	Bake Duration `json:"bake,omitzero"`
-	// MaxWait is the longest time to wait for evidence, counted from the start or the last resume.
-	MaxWait Duration `json:"maxWait"`
-	OnBlind Blind    `json:"onBlind"`
-	// Alpha bounds the probability of rolling back a canary that is no worse, over the whole release.
-	Alpha float64 `json:"alpha"`
-	// MaxHarm is the increase of the error rate that must be excluded before the canary gets everything,
-	// as a fraction; earlier steps tolerate more.
-	MaxHarm float64 `json:"maxHarm"`
+// Instruction is a command to an active release.
+type Instruction struct {
+	Command Command `json:"-"`
+	// Step is the index of the step that the command is about. A release that is at another one refuses, so that
+	// nothing is approved twice. Approve needs it.
+	Step *int `json:"step,omitempty"`
+	// Reason is why, for the history.
+	Reason string `json:"reason,omitempty"`
 }
-
-// DefaultPolicy returns the policy that ship uses unless told otherwise.
-func DefaultPolicy() Policy {
-	return Policy{
-		Steps: []float64{5, 25, 50, 100}, MaxWait: Duration(30 * time.Minute),
-		OnBlind: BlindHold, Alpha: 0.01, MaxHarm: 0.01,
-	}
-}
-
-// Check returns a KindInvalid error that names the first setting out of range.
-func (p Policy) Check() error {
-	if len(p.Steps) == 0 || p.Steps[len(p.Steps)-1] != 100 {
-		return Errorf(KindInvalid, "steps: the last step must be 100, not %v; for example 5,25,50,100", p.Steps)
-	}
-	if len(p.Steps) > 100 {
-		return Errorf(KindInvalid, "steps: %d are too many; at most 100", len(p.Steps))
-	}
-	last := 0.0
-	for _, s := range p.Steps {
-		if !(s > last && s <= 100) {
-			return Errorf(KindInvalid, "steps: %v must ascend from above 0 to 100 percent", p.Steps)
-		}
-		last = s
-	}
-	switch {
-	case p.MaxWait < Duration(time.Second) || p.MaxWait > Duration(7*24*time.Hour):
-		return Errorf(KindInvalid, "max-wait: %s is not between 1s and 168h", p.MaxWait)
-	case p.Bake < 0 || p.Bake > p.MaxWait:
-		return Errorf(KindInvalid, "bake: %s is not between 0s and max-wait (%s)", p.Bake, p.MaxWait)
-	case !slices.Contains([]Blind{BlindHold, BlindPromote, BlindRollback}, p.OnBlind):
-		return Errorf(KindInvalid, "on-blind: %q is not hold, promote or rollback", p.OnBlind)
-	case !(p.Alpha >= 1e-6 && p.Alpha <= 0.2):
-		return Errorf(KindInvalid, "alpha: %v is not between 0.000001 and 0.2", p.Alpha)
-	case !(p.MaxHarm >= 0.0001 && p.MaxHarm <= 0.5):
-		return Errorf(KindInvalid, "max-harm: %v is not between 0.0001 and 0.5", p.MaxHarm)
-	}
-	return nil
-}
-
-// Weight returns the canary's share at a step, 0 to 1.
-func (p Policy) Weight(step int) float64 { return p.Steps[step] / 100 }
 
 // Counts are requests and how many of them failed.
 type Counts struct {
@@ -178,6 +123,8 @@ type Release struct {
 	HeldBy  string  `json:"heldBy,omitempty"` // the person who holds it; empty if its evidence did not come in time
 	// Blind says that the canary got traffic without enough evidence, because the policy or a person said so.
 	Blind bool `json:"blind,omitempty"`
+	// WatchUntil is when the watch over the promoted canary ends; zero before it has begun.
+	WatchUntil time.Time `json:"watchUntil,omitzero"`
 	// Evidence is the saved state of the evidence package.
 	Evidence json.RawMessage `json:"evidence,omitempty"`
 

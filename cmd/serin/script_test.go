@@ -164,12 +164,17 @@ func eventTypes(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// releaseActive (release-active FUNCTION) waits until the alias live has an active release that has taken its first step.
+// releaseActive (release-active FUNCTION [STEP]) waits until the alias live has an active release that has
+// taken its first step, or as many as that.
 func releaseActive(ts *testscript.TestScript, _ bool, args []string) {
 	c := api.NewClient(ts.Getenv("ENDPOINT"), ts.Getenv("REGION"), ts.Getenv("KEY"), ts.Getenv("SECRET"))
 	poll(ts, func() bool {
 		status, err := c.Status(context.Background(), args[0])
-		return err == nil && len(status.Aliases) == 1 && status.Aliases[0].Release != nil && len(status.Aliases[0].Release.Steps) > 0
+		if err != nil || len(status.Aliases) != 1 || status.Aliases[0].Release == nil {
+			return false
+		}
+		taken := len(status.Aliases[0].Release.Steps)
+		return len(args) == 1 && taken > 0 || len(args) > 1 && strconv.Itoa(taken) == args[1]
 	})
 }
 

@@ -57,9 +57,9 @@ func (c *Client) Wait(ctx context.Context, id string, saved int64) (*ReleaseDocu
 	return call[ReleaseDocument](ctx, c, http.MethodGet, "releases/"+url.PathEscape(id)+"?after="+strconv.FormatInt(saved, 10), nil)
 }
 
-// Command asks an active release to promote, hold, resume or abort.
-func (c *Client) Command(ctx context.Context, id string, cmd serin.Command) (*ReleaseDocument, error) {
-	return call[ReleaseDocument](ctx, c, http.MethodPost, "releases/"+url.PathEscape(id)+"/"+string(cmd), nil)
+// Command gives an instruction to an active release.
+func (c *Client) Command(ctx context.Context, id string, in serin.Instruction) (*ReleaseDocument, error) {
+	return call[ReleaseDocument](ctx, c, http.MethodPost, "releases/"+url.PathEscape(id)+"/"+string(in.Command), in)
 }
 
 // Rollback puts an older version back.

@@ -43,6 +43,8 @@ type ReleaseDocument struct {
 	Step   int          `json:"step"` // index into policy.steps
 	Policy serin.Policy `json:"policy"`
 	Blind  bool         `json:"blind,omitempty"`
+	// WatchUntil is when the watch over the promoted version ends.
+	WatchUntil time.Time `json:"watchUntil,omitzero"`
 	// HeldBy is who holds the release; empty if it is held because its evidence did not come in time.
 	HeldBy string `json:"heldBy,omitempty"`
 	// Conflict says that the release ended because somebody else changed the alias.

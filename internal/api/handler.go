@@ -85,6 +85,9 @@ func read[T any](r *http.Request) (T, error) {
 	if err != nil || len(body) > maxRequest {
 		return in, serin.Errorf(serin.KindTooLarge, "Request must be smaller than %d bytes", maxRequest)
 	}
+	if len(body) == 0 {
+		return in, nil
+	}
 	if err := json.Unmarshal(body, &in); err != nil {
 		return in, serin.Errorf(serin.KindContent, "Could not parse request body into json: %s", err)
 	}
@@ -129,7 +132,12 @@ func (h *handler) release(r *http.Request) (any, error) {
 }
 
 func (h *handler) command(r *http.Request) (any, error) {
-	got, err := h.Releases.Command(r.Context(), r.PathValue("id"), serin.Command(r.PathValue("command")))
+	in, err := read[serin.Instruction](r)
+	if err != nil {
+		return nil, err
+	}
+	in.Command = serin.Command(r.PathValue("command"))
+	got, err := h.Releases.Command(r.Context(), r.PathValue("id"), in)
 	if err != nil {
 		return nil, err
 	}

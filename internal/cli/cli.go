@@ -101,7 +101,8 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.initCommand(), a.serveCommand(), a.envCommand(), a.doctorCommand(), a.demoCommand(),
 		a.shipCommand(), a.statusCommand(), a.rollbackCommand(), a.historyCommand(), a.versionsCommand(), a.routingCommand(),
-		a.promoteCommand(), a.holdCommand(), a.resumeCommand(), a.abortCommand(),
+		a.promoteCommand(), a.holdCommand(), a.resumeCommand(), a.approveCommand(), a.skipCommand(), a.abortCommand(),
+		a.drillCommand(),
 		a.invokeCommand(), a.versionCommand(),
 	)
 	return root

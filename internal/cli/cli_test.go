@@ -34,7 +34,7 @@ func runIn(t *testing.T, env map[string]string, stdin string, args ...string) (c
 func TestUsage(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for line, part := range map[string]string{
-		"shp":                                "there is no command \"shp\"; did you mean ship?",
+		"shp":                                "there is no command \"shp\"; did you mean ship or skip?",
 		"ship --nope":                        "unknown flag: --nope",
 		"ship a b":                           "usage: serin ship [DIR|ZIP|BINARY]",
 		"ship":                               "which function?",

@@ -30,11 +30,25 @@ func (a *app) abortCommand() *cobra.Command {
 		"Abort ends the active release of an alias and returns when the old version has all traffic again.")
 }
 
+func (a *app) approveCommand() *cobra.Command {
+	return a.controlCommand(serin.CommandApprove, "Let a release that goes by hand leave its step",
+		"Approve ends the step at which the active release of an alias waits for a person (--pace hand). A step is\n"+
+			"approved once: if the release is at another step by then, approve fails with exit code 13.")
+}
+
+func (a *app) skipCommand() *cobra.Command {
+	return a.controlCommand(serin.CommandSkip, "Leave the present step of the active release now",
+		"Skip ends the present step of the active release of an alias, whatever it waits for, or the watch after a\n"+
+			"promotion. A step is skipped once: if the release is at another step by then, skip fails with exit code 13.")
+}
+
 // controlCommand is a command to the active release of an alias.
 func (a *app) controlCommand(c serin.Command, short, long string) *cobra.Command {
 	var p place
 	var s subject
 	var asJSON bool
+	var step int
+	in := serin.Instruction{Command: c}
 	cmd := &cobra.Command{
 		Use: string(c), Short: short, Long: long, Args: arguments(0),
 		Example: fmt.Sprintf("  serin %s --function hello --alias live", c),
@@ -42,11 +56,14 @@ func (a *app) controlCommand(c serin.Command, short, long string) *cobra.Command
 			if err := s.required(); err != nil {
 				return err
 			}
+			if step > 0 {
+				in.Step = new(step - 1)
+			}
 			conn, err := a.connect(p)
 			if err != nil {
 				return err
 			}
-			d, err := a.control(cmd.Context(), conn, s, c)
+			d, err := a.control(cmd.Context(), conn, s, in)
 			if err != nil {
 				return err
 			}
@@ -60,11 +77,17 @@ func (a *app) controlCommand(c serin.Command, short, long string) *cobra.Command
 	p.flags(cmd)
 	s.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the release")
+	cmd.Flags().StringVarP(&in.Reason, "message", "m", "", "why, for the history")
+	if leavesStep(c) {
+		cmd.Flags().IntVar(&step, "step", 0, "number of the step (default the one that it is at)")
+	}
 	return cmd
 }
 
-// control gives a command to the active release and returns the release once the command has had its effect.
-func (a *app) control(ctx context.Context, conn *connection, s subject, c serin.Command) (*api.ReleaseDocument, error) {
+func leavesStep(c serin.Command) bool { return c == serin.CommandApprove || c == serin.CommandSkip }
+
+// control gives an instruction to the active release and returns the release once that has had its effect.
+func (a *app) control(ctx context.Context, conn *connection, s subject, in serin.Instruction) (*api.ReleaseDocument, error) {
 	status, err := conn.api.Status(ctx, s.function)
 	if err != nil {
 		return nil, err
@@ -76,15 +99,18 @@ func (a *app) control(ctx context.Context, conn *connection, s subject, c serin.
 	if alias.Release == nil {
 		return nil, exitf(exitNotFound, "no release of %s is active", s.String())
 	}
-	d, err := conn.api.Command(ctx, alias.Release.ReleaseID, c)
-	if err != nil || c == serin.CommandHold || c == serin.CommandResume {
+	if leavesStep(in.Command) && in.Step == nil {
+		in.Step = &alias.Release.Step
+	}
+	d, err := conn.api.Command(ctx, alias.Release.ReleaseID, in)
+	if err != nil || in.Command != serin.CommandPromote && in.Command != serin.CommandAbort {
 		return d, err
 	}
 	if d, err = untilEnded(ctx, conn, d); err != nil {
 		return nil, err
 	}
 	want := serin.EndingPromoted
-	if c == serin.CommandAbort {
+	if in.Command == serin.CommandAbort {
 		want = serin.EndingAborted
 	}
 	if d.Outcome != want || d.Conflict {
@@ -104,7 +130,9 @@ func untilEnded(ctx context.Context, conn *connection, d *api.ReleaseDocument) (
 			}
 			break
 		}
-		d = next.document
+		if d = next.document; d.Phase == serin.PhaseWatching { // the promotion is in force
+			return d, nil
+		}
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -125,7 +153,7 @@ func controlLine(d *api.ReleaseDocument) string {
 	case d.Phase == serin.PhaseRunning:
 		return fmt.Sprintf("● %s: the release of %s goes on at %s", name, versionText(d.To.Version), shares(d.TrafficNow))
 	case d.Outcome == serin.EndingPromoted:
-		return fmt.Sprintf("✔ %s → %s 100 %%", name, versionText(d.To.Version))
+		return fmt.Sprintf("✔ %s → %s %s %%", name, versionText(d.To.Version), number(d.TrafficNow[d.To.Version]))
 	default:
 		return fmt.Sprintf("↩ %s → %s 100 %%", name, versionText(d.From.Version))
 	}

@@ -92,9 +92,15 @@ func eventsBetween(before, after *api.ReleaseDocument, at time.Time) []event {
 	case wasHeld && after.Phase == serin.PhaseRunning:
 		add(event{Type: eventResumed})
 	}
+	if after.Phase == serin.PhaseWatching && before.Phase != serin.PhaseWatching {
+		add(event{Type: eventPromoted, Version: &after.To, Reason: &after.Reason})
+	}
 	if after.Phase == serin.PhaseEnded && before.Phase != serin.PhaseEnded {
 		switch after.Outcome {
 		case serin.EndingPromoted:
+			if before.Phase == serin.PhaseWatching || !before.WatchUntil.IsZero() {
+				break // told when the watch began
+			}
 			add(event{Type: eventPromoted, Version: &after.To, Reason: &after.Reason})
 		case serin.EndingRolledBack, serin.EndingAborted:
 			if !after.Conflict {

@@ -150,6 +150,8 @@ func settle(d *api.ReleaseDocument) (code int, settled bool) {
 	switch {
 	case d.Phase == serin.PhaseHeld:
 		return exitNotEnough, !heldByPerson(d)
+	case d.Phase == serin.PhaseWatching:
+		return exitDone, true
 	case d.Phase != serin.PhaseEnded:
 		return 0, false
 	case d.Conflict:
@@ -188,11 +190,11 @@ func (f *follower) act(ctx context.Context, a action) (leave bool) {
 	if a == actDetach || a == noAction {
 		return a == actDetach
 	}
-	d, err := f.conn.api.Command(ctx, f.release.ReleaseID, a.command())
+	d, err := f.conn.api.Command(ctx, f.release.ReleaseID, a.instruction(f.release))
 	switch {
 	case isKind(err, serin.KindConflict): // it is ending anyway
 	case err != nil:
-		f.note("cannot %s: %s", a.command(), explain(err))
+		f.note("cannot %s: %s", a.instruction(f.release).Command, explain(err))
 	default:
 		f.see(d)
 	}
@@ -203,7 +205,7 @@ func (f *follower) act(ctx context.Context, a action) (leave bool) {
 func (f *follower) abort(ctx context.Context) error {
 	f.note("interrupted: rolling back to %s", versionText(f.release.From.Version))
 	d, err := patiently(ctx, func() (*api.ReleaseDocument, error) {
-		return f.conn.api.Command(ctx, f.release.ReleaseID, serin.CommandAbort)
+		return f.conn.api.Command(ctx, f.release.ReleaseID, serin.Instruction{Command: serin.CommandAbort, Reason: "serin was interrupted"})
 	})
 	switch {
 	case isKind(err, serin.KindConflict): // it is ending anyway

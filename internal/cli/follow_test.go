@@ -275,7 +275,7 @@ func TestFollowOnTerminal(t *testing.T) {
 	if raw != 0 {
 		t.Error("the terminal was left in raw mode")
 	}
-	for _, part := range []string{"hello  live  v1 ▸ v2", "[p]romote  [h]old", "promote without enough evidence?", "observed v1 74.2 %", "p95"} {
+	for _, part := range []string{"hello  live  v1 ▸ v2", "[p]romote  [s]kip the step  [h]old", "promote without enough evidence?", "observed v1 74.2 %", "p95"} {
 		if !strings.Contains(screenText.String(), part) {
 			t.Errorf("the screen never showed %q", part)
 		}

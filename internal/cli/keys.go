@@ -17,22 +17,25 @@ const (
 	actHold
 	actResume
 	actAbort
+	actSkip
 	actDetach
 )
 
-// command returns the command to the server, "" for none.
-func (a action) command() serin.Command {
+// instruction is what to tell the server. What leaves a step names it, so that it is left once.
+func (a action) instruction(d *api.ReleaseDocument) serin.Instruction {
 	switch a {
 	case actPromote:
-		return serin.CommandPromote
+		return serin.Instruction{Command: serin.CommandPromote}
 	case actHold:
-		return serin.CommandHold
+		return serin.Instruction{Command: serin.CommandHold}
 	case actResume:
-		return serin.CommandResume
+		return serin.Instruction{Command: serin.CommandResume}
 	case actAbort:
-		return serin.CommandAbort
+		return serin.Instruction{Command: serin.CommandAbort}
+	case actSkip:
+		return serin.Instruction{Command: serin.CommandSkip, Step: &d.Step}
 	default:
-		return ""
+		return serin.Instruction{}
 	}
 }
 
@@ -73,6 +76,8 @@ func (k *keyboard) press(key byte, d *api.ReleaseDocument) action {
 		return actResume
 	case 'a':
 		return actAbort
+	case 's':
+		return actSkip
 	case 'd':
 		return actDetach
 	case interrupt, endOfFile:
@@ -88,9 +93,9 @@ func (k *keyboard) prompt(d *api.ReleaseDocument) string {
 	case k.question != "":
 		return k.question
 	case d.Phase == serin.PhaseHeld:
-		return "[p]romote  [r]esume  [a]bort  [d]etach"
+		return "[p]romote  [s]kip the step  [r]esume  [a]bort  [d]etach"
 	case d.Phase == serin.PhaseRunning:
-		return "[p]romote  [h]old  [a]bort  [d]etach"
+		return "[p]romote  [s]kip the step  [h]old  [a]bort  [d]etach"
 	default:
 		return ""
 	}

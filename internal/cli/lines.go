@@ -46,8 +46,8 @@ func eventLines(e event) []string {
 		if d.Phase == serin.PhaseEnded {
 			return nil
 		}
-		return []string{fmt.Sprintf("%s %s  %s ▸ %s  steps %s %%  release %s",
-			d.Function, d.Alias, versionText(d.From.Version), versionText(d.To.Version), stepList(d.Policy.Steps), d.ReleaseID)}
+		return []string{fmt.Sprintf("%s %s  %s ▸ %s  %s  release %s",
+			d.Function, d.Alias, versionText(d.From.Version), versionText(d.To.Version), paceText(d.Policy), d.ReleaseID)}
 	case eventStep:
 		return []string{stepLine(e)}
 	case eventSample:
@@ -72,6 +72,23 @@ func eventLines(e event) []string {
 	default:
 		return nil // the end tells it
 	}
+}
+
+// paceText says how a release goes.
+func paceText(p serin.Policy) string {
+	text := "steps " + stepList(p.Steps) + " %"
+	switch {
+	case p.Preset != "":
+		text = p.Preset
+	case p.Pace == serin.PaceTime:
+		text += " by time, " + shortDuration(time.Duration(p.Bake)) + " each"
+	case p.Pace == serin.PaceHand:
+		text += " by hand: serin approve"
+	}
+	if p.Watch > 0 {
+		text += ", then watched for " + shortDuration(time.Duration(p.Watch))
+	}
+	return text
 }
 
 func publishedLine(e event) string {
@@ -117,6 +134,12 @@ func endLines(d *api.ReleaseDocument) []string {
 			fmt.Sprintf("● %s: %s is held at %s", name, to, shares(d.TrafficNow)),
 			"  " + why,
 			fmt.Sprintf("  go on: serin promote|resume|abort %s", subject),
+		}
+	case d.Phase == serin.PhaseWatching:
+		return []string{
+			fmt.Sprintf("✔ %s: promoted %s in %s: %s; traffic now: %s", name, to, seconds(d.DurationSeconds), why, shares(d.TrafficNow)),
+			tally(d),
+			fmt.Sprintf("  %s is kept until %s; put it back with serin rollback, or end the watch with serin skip", from, clock(d.WatchUntil)),
 		}
 	case d.Phase != serin.PhaseEnded:
 		return []string{fmt.Sprintf("● %s: release %s goes on; traffic now: %s", name, d.ReleaseID, shares(d.TrafficNow))}

@@ -32,7 +32,7 @@ type setting struct {
 var projectKeys = map[string]string{
 	"function": "function", "alias": "alias", "runtime": "runtime", "handler": "handler", "role": "role",
 	"memory": "memory", "timeout": "timeout", "env": "env", "build": "build", "package": "package",
-	"steps": "steps", "bake": "bake", "maxWait": "max-wait", "onBlind": "on-blind", "alpha": "alpha",
+	"preset": "preset", "steps": "steps", "pace": "pace", "watch": "watch", "holdback": "holdback", "bake": "bake", "maxWait": "max-wait", "onBlind": "on-blind", "alpha": "alpha",
 	"maxHarm": "max-harm", "smoke": "smoke", "traffic": "traffic", "rate": "rate", "routingKey": "routing-key", "pins": "pins",
 }
 
@@ -126,6 +126,37 @@ func scalar(n *yaml.Node) (string, error) {
 		return "", errors.New("want one value")
 	}
 	return n.Value, nil
+}
+
+// presetFirst applies the preset before everything else that it may set, wherever it is named: the command line
+// changes what serin.yaml's preset says, and flags that go with a preset on the command line change that. A preset
+// on the command line takes the place of the pace of serin.yaml.
+func presetFirst(flags *pflag.FlagSet, settings []setting) error {
+	preset := flags.Lookup("preset")
+	name := preset.Value.String()
+	if s, ok := find(settings, "preset"); ok && !preset.Changed {
+		name = s.values[0]
+	}
+	if name == "" {
+		return nil
+	}
+	said := map[string]string{}
+	for _, key := range []string{"steps", "bake", "pace"} {
+		if flag := flags.Lookup(key); flag.Changed {
+			said[key] = flag.Value.String()
+		} else if preset.Changed {
+			flag.Changed = true // what serin.yaml says is not asked any more
+		}
+	}
+	if err := flags.Set("preset", name); err != nil {
+		return usagef("%w", err)
+	}
+	for key, value := range said {
+		if err := flags.Set(key, value); err != nil {
+			return usagef("%w", err)
+		}
+	}
+	return nil
 }
 
 // applyProject sets the flags that the command line did not set. env is left out: its flags add to it.

@@ -53,9 +53,9 @@ func TestGoldenView(t *testing.T) {
 	second := helloStatus().Aliases[1].Release
 	for name, v := range map[string]view{
 		"view-begins":        {release: running(), now: began},
-		"view-second-step":   {release: second, status: helloStatus(), pace: 4, now: began.Add(83 * time.Second), prompt: "[p]romote  [h]old  [a]bort  [d]etach"},
+		"view-second-step":   {release: second, status: helloStatus(), pace: 4, now: began.Add(83 * time.Second), prompt: "[p]romote  [s]kip the step  [h]old  [a]bort  [d]etach"},
 		"view-worse":         {release: worse, status: helloStatus(), now: began.Add(400 * time.Second)},
-		"view-held":          {release: running(phase(serin.PhaseHeld, "held by ana")), now: began.Add(2 * time.Hour), prompt: "[p]romote  [r]esume  [a]bort  [d]etach"},
+		"view-held":          {release: running(phase(serin.PhaseHeld, "held by ana")), now: began.Add(2 * time.Hour), prompt: "[p]romote  [s]kip the step  [r]esume  [a]bort  [d]etach"},
 		"view-needs-unknown": {release: running(func(d *api.ReleaseDocument) { d.Evidence.NeededRequests = 1.7e308 }), now: began},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -79,13 +79,18 @@ func (o *shipOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&o.build, "build", "", "shell command that builds the package, run in DIR")
 	f.StringVar(&o.pkg, "package", "", "what to package, relative to DIR (default all of DIR)")
 	f.Var((*versionValue)(&o.version), "version", "ship this version, which exists, and package nothing")
+	f.Var(&presetValue{&o.policy}, "preset", "steps by time as CodeDeploy names them, like Canary10Percent5Minutes")
 	f.Var((*stepsValue)(&o.policy.Steps), "steps", "shares of the traffic in percent")
+	f.Var((*paceValue)(&o.policy.Pace), "pace", "what lets a step end")
 	f.Var((*durationValue)(&o.policy.Bake), "bake", "least time of each step")
 	f.Var((*durationValue)(&o.policy.MaxWait), "max-wait", "longest time to wait for evidence")
 	f.Var((*blindValue)(&o.policy.OnBlind), "on-blind", "what to do then")
 	f.Float64Var(&o.policy.Alpha, "alpha", o.policy.Alpha, "bound on the probability of rolling back a version that is no worse")
 	f.Float64Var(&o.policy.MaxHarm, "max-harm", o.policy.MaxHarm, "increase of the error rate to exclude before everything moves")
 	o.routing.flags(f)
+	f.Var((*durationValue)(&o.policy.Watch), "watch", "after the promotion, keep the old version at hand for so long")
+	f.Float64Var(&o.policy.Holdback, "holdback", 0, "percentage that the old version keeps during the watch, to compare with")
+	f.StringVar(&o.policy.Force, "force", "", "`REASON` to give the version everything at once, without evidence")
 	f.StringVar(&o.smoke, "smoke", "", "shell command that checks the version ($SERIN_VERSION_ARN) before it gets traffic")
 	f.StringVar(&o.traffic, "traffic", "", "send traffic meanwhile: demo, or a `FILE` with a JSON event per line")
 	f.Float64Var(&o.rate, "rate", defaultRate, "requests per second of --traffic")
@@ -104,6 +109,9 @@ func (o *shipOptions) complete(cmd *cobra.Command, dir string) error {
 		return err
 	}
 	trafficFlag := cmd.Flags().Changed("traffic")
+	if err := presetFirst(cmd.Flags(), settings); err != nil {
+		return err
+	}
 	if err := applyProject(cmd.Flags(), settings); err != nil {
 		return err
 	}
@@ -129,6 +137,9 @@ func (o *shipOptions) complete(cmd *cobra.Command, dir string) error {
 	}
 	if o.config.memory < 0 || o.config.timeout < 0 {
 		return usagef("memory and timeout must not be negative")
+	}
+	if cmd.Flags().Changed("force") && strings.TrimSpace(o.policy.Force) == "" {
+		return usagef("force: say why, for those who read the history")
 	}
 	if o.json && o.events {
 		return usagef("--json prints one document, --events many: choose one")

@@ -91,7 +91,7 @@ func (s *shipment) look(ctx context.Context) error {
 	if status == nil && s.version != 0 {
 		return err
 	}
-	if a := aliasOf(status, s.alias); a != nil && a.Release != nil {
+	if a := aliasOf(status, s.alias); a != nil && a.Release != nil && a.Release.Phase != serin.PhaseWatching {
 		d := a.Release
 		return exitf(exitConflict, "release %s of %s to %s is %s, started by %s at %s; wait for it, or end it: serin abort --function %s --alias %s",
 			d.ReleaseID, s.String(), versionText(d.To.Version), d.Phase, d.Actor, clock(d.StartedAt), s.function, s.alias)

@@ -62,6 +62,42 @@ func (b *blindValue) Set(text string) error {
 	return fmt.Errorf("%.100q is not hold, promote or rollback", text)
 }
 
+// paceValue is a flag that names a pace.
+type paceValue serin.Pace
+
+func (p *paceValue) String() string { return string(*p) }
+func (p *paceValue) Type() string   { return "evidence|time|hand" }
+
+func (p *paceValue) Set(text string) error {
+	switch pace := serin.Pace(text); pace {
+	case serin.PaceEvidence, serin.PaceTime, serin.PaceHand:
+		*p = paceValue(pace)
+		return nil
+	}
+	return fmt.Errorf("%.100q is not evidence, time or hand", text)
+}
+
+// presetValue is a flag that names a preset, which sets what other flags set one by one.
+type presetValue struct{ policy *serin.Policy }
+
+func (p *presetValue) String() string {
+	if p.policy == nil {
+		return ""
+	}
+	return p.policy.Preset
+}
+
+func (p *presetValue) Type() string { return "NAME" }
+
+func (p *presetValue) Set(text string) error {
+	preset, err := serin.FindPreset(text)
+	if err != nil {
+		return err
+	}
+	preset.Apply(p.policy)
+	return nil
+}
+
 // versionValue is a flag that names a published version: 3 or v3. 0 stands for none.
 type versionValue serin.VersionNumber
 

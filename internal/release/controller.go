@@ -115,6 +115,9 @@ func (c *Controller) Start(ctx context.Context, req Request) (*serin.Release, er
 	if err != nil {
 		return nil, err
 	}
+	if alias, err = c.letGo(ctx, alias, r); err != nil {
+		return nil, err
+	}
 	if err := c.preflight(r, alias); err != nil {
 		return nil, err
 	}
@@ -124,9 +127,9 @@ func (c *Controller) Start(ctx context.Context, req Request) (*serin.Release, er
 		r.BaselineRate = new(evidence.ErrorRate(history.Requests, history.Errors))
 	}
 	r.Want = routing(r, 0)
-	if len(r.Policy.Steps) == 1 { // all at once: nothing will be compared
-		*r = promote(*r, "all at once", now)
-		r.Verdict = serin.VerdictNone
+	if reason := atOnce(r); reason != "" { // nothing will be compared
+		*r = promote(*r, reason, now)
+		r.Verdict, r.Blind = serin.VerdictNone, true
 	}
 	if r.Baseline == r.Canary {
 		r.Verdict, r.Phase, r.Ending, r.EndedAt = serin.VerdictNone, serin.PhaseEnded, serin.EndingPromoted, now
@@ -137,6 +140,35 @@ func (c *Controller) Start(ctx context.Context, req Request) (*serin.Release, er
 		return nil, err
 	}
 	return c.drive(r)
+}
+
+// atOnce says why a release takes no steps, or "".
+func atOnce(r *serin.Release) string {
+	switch {
+	case r.Policy.Force != "":
+		return fmt.Sprintf("forced by %s: %s", cmp.Or(r.Actor, "somebody"), r.Policy.Force)
+	case len(r.Policy.Steps) == 1:
+		return "all at once"
+	default:
+		return ""
+	}
+}
+
+// letGo ends the watch of an earlier release of the alias, which the new one takes the place of.
+func (c *Controller) letGo(ctx context.Context, alias *serin.Alias, next *serin.Release) (*serin.Alias, error) {
+	active := c.active(next.Function, next.Alias)
+	if active == nil || active.Phase != serin.PhaseWatching {
+		return alias, nil
+	}
+	in := serin.Instruction{Command: serin.CommandSkip, Reason: "release " + next.ID + " begins"}
+	if _, err := c.Command(ctx, active.ID, in); err != nil {
+		return nil, err
+	}
+	if err := c.ended(ctx, active.ID); err != nil {
+		return nil, err
+	}
+	_, alias, err := c.Aliases.Alias(next.Function, next.Alias)
+	return alias, err
 }
 
 // preflight refuses what could only fail later.
@@ -249,17 +281,17 @@ func (c *Controller) Wait(ctx context.Context, id string, after int64) (*serin.R
 // Command carries out a person's command on an active release and returns the release as it is then.
 //
 // Errors: KindNotFound, KindConflict if the release has ended or is ending.
-func (c *Controller) Command(ctx context.Context, id string, cmd serin.Command) (*serin.Release, error) {
+func (c *Controller) Command(ctx context.Context, id string, in serin.Instruction) (*serin.Release, error) {
 	run := c.run(id)
 	if run == nil {
 		r, err := c.Get(ctx, id)
 		if err != nil {
 			return nil, err
 		}
-		_, err = command(*r, cmd, "", time.Time{})
+		_, err = obey(*r, in, "", time.Time{})
 		return nil, err
 	}
-	return run.command(ctx, cmd, cmp.Or(serin.ActorFrom(ctx), "somebody"))
+	return run.command(ctx, in, cmp.Or(serin.ActorFrom(ctx), "somebody"))
 }
 
 func (c *Controller) run(id string) *run {

@@ -391,24 +391,24 @@ func TestCommandsDuringARelease(t *testing.T) {
 		w.live(1)
 		ctx := serin.WithActor(t.Context(), "leo")
 		id := w.start(2, func(p *serin.Policy) { p.MaxWait = serin.Duration(time.Minute) }).ID
-		if _, err := w.Command(ctx, id, serin.CommandHold); err != nil {
+		if _, err := w.Command(ctx, id, serin.Instruction{Command: serin.CommandHold}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour) // a held release waits for a person
-		r, err := w.Command(ctx, id, serin.CommandResume)
+		r, err := w.Command(ctx, id, serin.Instruction{Command: serin.CommandResume})
 		if err != nil || r.Phase != serin.PhaseRunning {
 			t.Fatalf("%+v, %v", r, err)
 		}
-		if _, err = w.Command(ctx, id, serin.CommandAbort); err != nil {
+		if _, err = w.Command(ctx, id, serin.Instruction{Command: serin.CommandAbort}); err != nil {
 			t.Fatal(err)
 		}
 		r = w.until(id, ended)
 		if r.Ending != serin.EndingAborted || r.EndedBy != "leo" || w.aliases.routing() != (serin.Routing{Version: 1}) {
 			t.Errorf("%s by %s; alias %+v", r.Ending, r.EndedBy, w.aliases.routing())
 		}
-		_, err = w.Command(ctx, id, serin.CommandPromote)
+		_, err = w.Command(ctx, id, serin.Instruction{Command: serin.CommandPromote})
 		kind(t, err, serin.KindConflict)
-		_, err = w.Command(ctx, "none", serin.CommandPromote)
+		_, err = w.Command(ctx, "none", serin.Instruction{Command: serin.CommandPromote})
 		kind(t, err, serin.KindNotFound)
 	})
 }

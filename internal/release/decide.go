@@ -2,9 +2,7 @@ package release
 
 import (
 	"fmt"
-	"math"
 	"slices"
-	"strconv"
 	"time"
 
 	"serin"
@@ -31,9 +29,15 @@ func decide(r serin.Release, alias *serin.Alias, ev *evidence.Evidence, now time
 		return conflict(r, fmt.Sprintf("the alias was changed by somebody else to %s", describe(alias.Routing)), now)
 	}
 	switch r.Phase {
-	case serin.PhasePromoting, serin.PhaseRollingBack:
-		r.Phase, r.EndedAt = serin.PhaseEnded, now
-		return r
+	case serin.PhasePromoting:
+		if watchIsDue(&r) {
+			return beginWatch(r, now)
+		}
+		return end(r, now)
+	case serin.PhaseRollingBack:
+		return end(r, now)
+	case serin.PhaseWatching:
+		return watch(r, ev, now)
 	case serin.PhaseEnded:
 		return r
 	case serin.PhaseRunning, serin.PhaseHeld:
@@ -41,31 +45,56 @@ func decide(r serin.Release, alias *serin.Alias, ev *evidence.Evidence, now time
 	return judge(r, ev, now)
 }
 
+func end(r serin.Release, now time.Time) serin.Release {
+	r.Phase, r.EndedAt = serin.PhaseEnded, now
+	return leaveStep(r, r.Reason, now)
+}
+
 // judge looks at the evidence at a step that is in force.
 func judge(r serin.Release, ev *evidence.Evidence, now time.Time) serin.Release {
-	tolerated := Tolerance(&r)
-	verdict := ev.Judge(evidence.Criteria{Alpha: r.Policy.Alpha, PromoteAlpha: evidence.DefaultPromoteAlpha, Tolerated: tolerated})
-	switch verdict {
-	case evidence.Worse:
-		r.Verdict = serin.VerdictWorse
+	r.Verdict = verdict(&r, ev)
+	if r.Verdict == serin.VerdictWorse {
 		return rollBack(r, serin.EndingRolledBack, worseReason(&r), now)
-	case evidence.NoWorse:
-		r.Verdict = serin.VerdictNoWorse
-	case evidence.NotEnough:
-		r.Verdict = serin.VerdictNotEnough
 	}
 	if r.Phase == serin.PhaseHeld {
 		return r
 	}
-	baked := !now.Before(r.Steps[len(r.Steps)-1].StartedAt.Add(time.Duration(r.Policy.Bake)))
+	baked := !now.Before(bakedAt(&r))
 	switch {
-	case verdict == evidence.NoWorse && baked:
-		return advance(r, fmt.Sprintf("harm above %s is excluded", points(tolerated)), now)
+	case r.Policy.Pace == serin.PaceHand:
+		return r
+	case r.Policy.Pace == serin.PaceTime && !baked:
+		return r
+	case r.Policy.Pace == serin.PaceTime:
+		return advance(r, fmt.Sprintf("%s have passed", r.Policy.Bake), now)
+	case r.Verdict == serin.VerdictNoWorse && baked:
+		return advance(r, fmt.Sprintf("harm above %s is excluded", points(Tolerance(&r))), now)
 	case !now.Before(r.WaitingSince.Add(time.Duration(r.Policy.MaxWait))):
 		return giveUp(r, now)
 	default:
 		return r
 	}
+}
+
+func verdict(r *serin.Release, ev *evidence.Evidence) serin.Verdict {
+	switch ev.Judge(evidence.Criteria{Alpha: r.Policy.Alpha, PromoteAlpha: evidence.DefaultPromoteAlpha, Tolerated: Tolerance(r)}) {
+	case evidence.Worse:
+		return serin.VerdictWorse
+	case evidence.NoWorse:
+		return serin.VerdictNoWorse
+	default:
+		return serin.VerdictNotEnough
+	}
+}
+
+// bakedAt is when the present step has lasted as long as it must at least. A hold does not count if the step goes by
+// time.
+func bakedAt(r *serin.Release) time.Time {
+	since := r.Steps[len(r.Steps)-1].StartedAt
+	if r.Policy.Pace == serin.PaceTime && r.WaitingSince.After(since) {
+		since = r.WaitingSince
+	}
+	return since.Add(time.Duration(r.Policy.Bake))
 }
 
 // Tolerance is the increase of the error rate, as a fraction, that must be excluded before the present step
@@ -101,6 +130,7 @@ func arrive(r serin.Release, now time.Time) serin.Release {
 // advance takes the next step; the last one is the promotion.
 func advance(r serin.Release, reason string, now time.Time) serin.Release {
 	if r.Step+1 >= len(r.Policy.Steps)-1 {
+		r.Blind = r.Verdict != serin.VerdictNoWorse
 		return promote(r, reason, now)
 	}
 	r = leaveStep(r, reason, now)
@@ -113,6 +143,9 @@ func promote(r serin.Release, reason string, now time.Time) serin.Release {
 	r = leaveStep(r, reason, now)
 	r.Step = len(r.Policy.Steps) - 1
 	r.Want = routing(&r, r.Step)
+	if watchIsDue(&r) {
+		r.Want = watchRouting(&r)
+	}
 	r.Phase, r.Ending, r.Reason = serin.PhasePromoting, serin.EndingPromoted, reason
 	return r
 }
@@ -153,65 +186,4 @@ func leaveStep(r serin.Release, reason string, now time.Time) serin.Release {
 		r.Steps[last].EndedAt, r.Steps[last].Reason = now, reason
 	}
 	return r
-}
-
-// command returns the release after a person's command.
-//
-// Errors: KindConflict if the command does not fit the phase.
-func command(r serin.Release, c serin.Command, actor string, now time.Time) (serin.Release, error) {
-	if r.Phase != serin.PhaseRunning && r.Phase != serin.PhaseHeld {
-		return r, serin.Errorf(serin.KindConflict, "Release %s is %s; it takes no commands any more.", r.ID, r.Phase)
-	}
-	by := "by " + actor
-	switch c {
-	case serin.CommandPromote:
-		r.Blind = r.Verdict != serin.VerdictNoWorse
-		r.EndedBy = actor
-		return promote(r, "promoted "+by, now), nil
-	case serin.CommandAbort:
-		r.EndedBy = actor
-		return rollBack(r, serin.EndingAborted, "aborted "+by, now), nil
-	case serin.CommandHold:
-		r.Phase, r.Ending, r.Reason, r.HeldBy = serin.PhaseHeld, serin.EndingHeld, "held "+by, actor
-		return r, nil
-	case serin.CommandResume:
-		r.Phase, r.Ending, r.Reason, r.HeldBy, r.WaitingSince = serin.PhaseRunning, "", "", "", now
-		return r, nil
-	default:
-		return r, serin.Errorf(serin.KindInvalid, "%q is not promote, hold, resume or abort", string(c))
-	}
-}
-
-func worseReason(r *serin.Release) string {
-	b, c := r.Totals()
-	return fmt.Sprintf("version %s fails more than version %s: %s of %s against %s of %s",
-		r.Canary, r.Baseline, percent(c.Rate()), plural(c.Requests, "request"), percent(b.Rate()), strconv.Itoa(b.Requests))
-}
-
-func describe(r serin.Routing) string {
-	if !r.Weighted() {
-		return fmt.Sprintf("version %s", r.Version)
-	}
-	return fmt.Sprintf("version %s with %s for version %s", r.Version, percent(r.Weight), r.Additional)
-}
-
-func percent(share float64) string { return decimal(share*100) + " %" }
-
-func points(difference float64) string { return "+" + decimal(difference*100) + " pp" }
-
-// decimal prints a percentage with the digits that matter.
-func decimal(v float64) string {
-	switch {
-	case v != 0 && math.Abs(v) < 1:
-		return strconv.FormatFloat(v, 'g', 2, 64)
-	default:
-		return strconv.FormatFloat(math.Round(v*10)/10, 'f', -1, 64)
-	}
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return strconv.Itoa(n) + " " + noun + "s"
 }

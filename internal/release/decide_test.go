@@ -188,7 +188,7 @@ func TestCommands(t *testing.T) {
 		"there is no such thing": {serin.PhaseRunning, "explode", serin.PhaseRunning, serin.Routing{}, serin.KindInvalid},
 	} {
 		r, _ := at(t, 1, func(r *serin.Release) { r.Phase = tt.from })
-		got, err := command(r, tt.command, "leo", start.Add(time.Minute))
+		got, err := obey(r, serin.Instruction{Command: tt.command}, "leo", start.Add(time.Minute))
 		if e, ok := errors.AsType[*serin.Error](err); ok || tt.kind != 0 {
 			if !ok || e.Kind != tt.kind || got.Phase != tt.from {
 				t.Errorf("%s: %v, phase %s", name, err, got.Phase)
@@ -200,7 +200,7 @@ func TestCommands(t *testing.T) {
 		}
 	}
 	r, _ := at(t, 1, func(r *serin.Release) { r.Phase = serin.PhaseHeld })
-	if got, _ := command(r, serin.CommandResume, "leo", start.Add(time.Hour)); !got.WaitingSince.Equal(start.Add(time.Hour)) {
+	if got, _ := obey(r, serin.Instruction{Command: serin.CommandResume}, "leo", start.Add(time.Hour)); !got.WaitingSince.Equal(start.Add(time.Hour)) {
 		t.Error("resuming must give the release a new time to wait")
 	}
 }

@@ -47,7 +47,7 @@ func (c *Controller) Rollback(ctx context.Context, function, alias string, to se
 		return plan, err
 	}
 	if plan.Release != "" {
-		if _, err := c.Command(ctx, plan.Release, serin.CommandAbort); err != nil {
+		if _, err := c.Command(ctx, plan.Release, serin.Instruction{Command: serin.CommandAbort, Reason: reason}); err != nil {
 			return plan, err
 		}
 		if err := c.ended(ctx, plan.Release); err != nil {

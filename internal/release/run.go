@@ -40,9 +40,9 @@ type run struct {
 }
 
 type request struct {
-	command serin.Command
-	actor   string
-	reply   chan<- result
+	instruction serin.Instruction
+	actor       string
+	reply       chan<- result
 }
 
 type result struct {
@@ -83,10 +83,10 @@ func (r *run) wait(ctx context.Context, after int64) *serin.Release {
 	}
 }
 
-func (r *run) command(ctx context.Context, c serin.Command, actor string) (*serin.Release, error) {
+func (r *run) command(ctx context.Context, in serin.Instruction, actor string) (*serin.Release, error) {
 	reply := make(chan result, 1)
 	select {
-	case r.commands <- request{c, actor, reply}:
+	case r.commands <- request{in, actor, reply}:
 	case <-r.done:
 		return nil, serin.Errorf(serin.KindConflict, "Release %s has ended.", r.snapshot().ID)
 	case <-ctx.Done():
@@ -165,6 +165,7 @@ func (r *run) pause(now time.Time, block time.Duration) time.Duration {
 	for _, due := range []time.Duration{
 		block,
 		r.release.WaitingSince.Add(time.Duration(r.release.Policy.MaxWait)).Sub(now),
+		r.release.WatchUntil.Sub(now),
 		saveDue(r.counted, r.savedAt.Add(saveEvery).Sub(now)),
 	} {
 		if due > 0 {
@@ -290,7 +291,7 @@ func (r *run) failed(ctx context.Context, what string, err error) time.Duration 
 
 func (r *run) obey(ctx context.Context, q request) result {
 	now := r.c.Now().UTC()
-	next, err := command(r.release, q.command, q.actor, now)
+	next, err := obey(r.release, q.instruction, q.actor, now)
 	if err != nil {
 		return result{err: err}
 	}

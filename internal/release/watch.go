@@ -1,0 +1,48 @@
+package release
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"serin"
+	"serin/internal/evidence"
+)
+
+// A watch begins when a promotion is in force. Its routing names the baseline even if that gets no traffic, so that
+// nobody can delete what a rollback needs (G7).
+
+func watchIsDue(r *serin.Release) bool { return r.Policy.Watch > 0 && r.WatchUntil.IsZero() }
+
+func watchRouting(r *serin.Release) serin.Routing {
+	return serin.Routing{Version: r.Baseline, Additional: r.Canary, Weight: r.Policy.WatchWeight()}
+}
+
+func beginWatch(r serin.Release, now time.Time) serin.Release {
+	r.Phase, r.WatchUntil = serin.PhaseWatching, now.Add(time.Duration(r.Policy.Watch))
+	r.Steps = append(slices.Clip(r.Steps), serin.Step{Weight: 100 - r.Policy.Holdback, StartedAt: now})
+	return r
+}
+
+// watch judges a promoted canary. Without a holdback there is nothing new to judge it by.
+func watch(r serin.Release, ev *evidence.Evidence, now time.Time) serin.Release {
+	switch v := verdict(&r, ev); {
+	case v == serin.VerdictWorse:
+		r.Verdict = v
+		return rollBack(r, serin.EndingRolledBack, worseReason(&r), now)
+	case r.Policy.Holdback > 0:
+		r.Verdict = v
+	}
+	if now.Before(r.WatchUntil) {
+		return r
+	}
+	return endWatch(r, fmt.Sprintf("%s; watched for %s", r.Reason, r.Policy.Watch), now)
+}
+
+// endWatch lets go of the baseline.
+func endWatch(r serin.Release, reason string, now time.Time) serin.Release {
+	r = leaveStep(r, reason, now)
+	r.Want = serin.Routing{Version: r.Canary}
+	r.Phase, r.Reason = serin.PhasePromoting, reason
+	return r
+}
