@@ -90,6 +90,20 @@ type Step struct {
 	Canary    Counts    `json:"canary"`
 }
 
+// Judgement is a verdict that changed something, and what it rests on.
+type Judgement struct {
+	At      time.Time `json:"at"`
+	Saved   int64     `json:"saved"` // the save of the release that took it in
+	Step    int       `json:"step"`  // index into Policy.Steps
+	Verdict Verdict   `json:"verdict"`
+	EValue  float64   `json:"eValue"`
+	// HarmExcluded is the increase of the error rate above which all is excluded; Tolerated is what had to be.
+	HarmExcluded float64 `json:"harmExcluded"`
+	Tolerated    float64 `json:"tolerated"`
+	Baseline     Counts  `json:"baseline"`
+	Canary       Counts  `json:"canary"`
+}
+
 // Release is the whole move of an alias from its baseline to a canary.
 //
 // Want is the routing that the release intends, saved before it is applied; Applied is the routing that it
@@ -125,6 +139,8 @@ type Release struct {
 	Blind bool `json:"blind,omitempty"`
 	// WatchUntil is when the watch over the promoted canary ends; zero before it has begun.
 	WatchUntil time.Time `json:"watchUntil,omitzero"`
+	// Judgements are the verdicts that changed something, the oldest first.
+	Judgements []Judgement `json:"judgements,omitempty"`
 	// Evidence is the saved state of the evidence package.
 	Evidence json.RawMessage `json:"evidence,omitempty"`
 

@@ -18,6 +18,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"serin"
+	"serin/internal/release"
 )
 
 // Client calls Serin's own API. It is safe for concurrent use.
@@ -60,6 +61,11 @@ func (c *Client) Wait(ctx context.Context, id string, saved int64) (*ReleaseDocu
 // Command gives an instruction to an active release.
 func (c *Client) Command(ctx context.Context, id string, in serin.Instruction) (*ReleaseDocument, error) {
 	return call[ReleaseDocument](ctx, c, http.MethodPost, "releases/"+url.PathEscape(id)+"/"+string(in.Command), in)
+}
+
+// Certificate returns what the verdicts of a release rest on.
+func (c *Client) Certificate(ctx context.Context, id string) (*release.Certificate, error) {
+	return call[release.Certificate](ctx, c, http.MethodGet, "releases/"+url.PathEscape(id)+"/certificate", nil)
 }
 
 // Rollback puts an older version back.

@@ -47,6 +47,8 @@ type ReleaseDocument struct {
 	WatchUntil time.Time `json:"watchUntil,omitzero"`
 	// HeldBy is who holds the release; empty if it is held because its evidence did not come in time.
 	HeldBy string `json:"heldBy,omitempty"`
+	// Judgements are the verdicts that changed something, with the counts that they rest on.
+	Judgements []serin.Judgement `json:"judgements,omitempty"`
 	// Conflict says that the release ended because somebody else changed the alias.
 	Conflict bool `json:"conflict,omitempty"`
 	// Saved grows with each saved state of the release; see Client.Wait.

@@ -44,6 +44,7 @@ func New(cfg Config) http.Handler {
 		"POST releases":                    h.start,
 		"GET releases/{id}":                h.release,
 		"POST releases/{id}/{command}":     h.command,
+		"GET releases/{id}/certificate":    h.certificate,
 		"POST rollback":                    h.rollback,
 		"GET functions":                    h.functions,
 		"GET functions/{function}":         h.status,
@@ -142,6 +143,10 @@ func (h *handler) command(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return h.document(r.Context(), got), nil
+}
+
+func (h *handler) certificate(r *http.Request) (any, error) {
+	return h.Releases.Certificate(r.Context(), r.PathValue("id"))
 }
 
 func (h *handler) rollback(r *http.Request) (any, error) {

@@ -15,10 +15,16 @@ func (a *app) historyCommand() *cobra.Command {
 	var s subject
 	var newest int
 	var asJSON bool
+	var otherwise string
 	cmd := &cobra.Command{
-		Use:     "history",
-		Short:   "Show the releases of an alias and every move of its traffic",
-		Example: "  serin history --function hello --json",
+		Use:   "history",
+		Short: "Show the releases of an alias and every move of its traffic",
+		Long: `History shows the releases of an alias and every move of its traffic, newest first.
+
+With --what-if it judges the recorded releases by another policy: what was counted stays what it was, and what is
+shown is how each would have ended. POLICY is the name of a preset, a file like serin.yaml, or settings like
+'{maxHarm: 0.005, alpha: 0.001}'.`,
+		Example: "  serin history --function hello --json\n  serin history --what-if '{maxHarm: 0.005}'",
 		Args:    arguments(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if newest < 1 {
@@ -26,6 +32,13 @@ func (a *app) historyCommand() *cobra.Command {
 			}
 			if err := s.required(); err != nil {
 				return err
+			}
+			var policy serin.Policy
+			if otherwise != "" {
+				var err error
+				if policy, err = policyOf(otherwise); err != nil {
+					return err
+				}
 			}
 			conn, err := a.connect(p)
 			if err != nil {
@@ -35,6 +48,9 @@ func (a *app) historyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if otherwise != "" {
+				return a.whatIf(cmd.Context(), conn, d, policy, asJSON)
+			}
 			if asJSON {
 				return a.printDocument(d)
 			}
@@ -43,6 +59,7 @@ func (a *app) historyCommand() *cobra.Command {
 	}
 	p.flags(cmd)
 	s.flags(cmd)
+	cmd.Flags().StringVar(&otherwise, "what-if", "", "judge the recorded releases by another `POLICY`")
 	cmd.Flags().IntVarP(&newest, "newest", "n", 20, "how many")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a document")
 	return cmd
@@ -87,11 +104,16 @@ func releaseRow(d *api.ReleaseDocument) []string {
 	if canary.Requests > 0 {
 		errors = rate(canary.Rate())
 	}
-	id, _, _ := strings.Cut(d.ReleaseID, "-")
 	return []string{
-		id, clock(d.StartedAt), from, versionText(d.To.Version), how, string(d.Verdict),
+		shortID(d.ReleaseID), clock(d.StartedAt), from, versionText(d.To.Version), how, string(d.Verdict),
 		seconds(d.DurationSeconds), count(canary.Requests), errors, clean(d.Reason.Text),
 	}
+}
+
+// shortID is enough of an id for people.
+func shortID(id string) string {
+	short, _, _ := strings.Cut(id, "-")
+	return short
 }
 
 func routingText(r *serin.Routing) string {

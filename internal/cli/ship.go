@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"serin"
 )
@@ -79,17 +80,8 @@ func (o *shipOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&o.build, "build", "", "shell command that builds the package, run in DIR")
 	f.StringVar(&o.pkg, "package", "", "what to package, relative to DIR (default all of DIR)")
 	f.Var((*versionValue)(&o.version), "version", "ship this version, which exists, and package nothing")
-	f.Var(&presetValue{&o.policy}, "preset", "steps by time as CodeDeploy names them, like Canary10Percent5Minutes")
-	f.Var((*stepsValue)(&o.policy.Steps), "steps", "shares of the traffic in percent")
-	f.Var((*paceValue)(&o.policy.Pace), "pace", "what lets a step end")
-	f.Var((*durationValue)(&o.policy.Bake), "bake", "least time of each step")
-	f.Var((*durationValue)(&o.policy.MaxWait), "max-wait", "longest time to wait for evidence")
-	f.Var((*blindValue)(&o.policy.OnBlind), "on-blind", "what to do then")
-	f.Float64Var(&o.policy.Alpha, "alpha", o.policy.Alpha, "bound on the probability of rolling back a version that is no worse")
-	f.Float64Var(&o.policy.MaxHarm, "max-harm", o.policy.MaxHarm, "increase of the error rate to exclude before everything moves")
+	policyFlags(f, &o.policy)
 	o.routing.flags(f)
-	f.Var((*durationValue)(&o.policy.Watch), "watch", "after the promotion, keep the old version at hand for so long")
-	f.Float64Var(&o.policy.Holdback, "holdback", 0, "percentage that the old version keeps during the watch, to compare with")
 	f.StringVar(&o.policy.Force, "force", "", "`REASON` to give the version everything at once, without evidence")
 	f.StringVar(&o.smoke, "smoke", "", "shell command that checks the version ($SERIN_VERSION_ARN) before it gets traffic")
 	f.StringVar(&o.traffic, "traffic", "", "send traffic meanwhile: demo, or a `FILE` with a JSON event per line")
@@ -100,6 +92,20 @@ func (o *shipOptions) flags(cmd *cobra.Command) {
 	f.BoolVar(&o.json, "json", false, "print the final document")
 	f.BoolVar(&o.events, "events", false, "print events as they happen, one JSON document per line")
 	f.BoolVarP(&o.yes, "yes", "y", false, "ask nothing")
+}
+
+// policyFlags are the flags that a policy is made of.
+func policyFlags(f *pflag.FlagSet, policy *serin.Policy) {
+	f.Var(&presetValue{policy}, "preset", "steps by time as CodeDeploy names them, like Canary10Percent5Minutes")
+	f.Var((*stepsValue)(&policy.Steps), "steps", "shares of the traffic in percent")
+	f.Var((*paceValue)(&policy.Pace), "pace", "what lets a step end")
+	f.Var((*durationValue)(&policy.Bake), "bake", "least time of each step")
+	f.Var((*durationValue)(&policy.MaxWait), "max-wait", "longest time to wait for evidence")
+	f.Var((*blindValue)(&policy.OnBlind), "on-blind", "what to do then")
+	f.Float64Var(&policy.Alpha, "alpha", policy.Alpha, "bound on the probability of rolling back a version that is no worse")
+	f.Float64Var(&policy.MaxHarm, "max-harm", policy.MaxHarm, "increase of the error rate to exclude before everything moves")
+	f.Var((*durationValue)(&policy.Watch), "watch", "after the promotion, keep the old version at hand for so long")
+	f.Float64Var(&policy.Holdback, "holdback", 0, "percentage that the old version keeps during the watch, to compare with")
 }
 
 // complete adds the settings of serin.yaml and checks everything that can be checked without a server.

@@ -309,13 +309,9 @@ func (c *Controller) move(ctx context.Context, r *serin.Release, revision string
 
 // drive starts a goroutine for the release, unless it has one.
 func (c *Controller) drive(r *serin.Release) (*serin.Release, error) {
-	history := 0.0
-	if r.BaselineRate != nil {
-		history = *r.BaselineRate
-	}
-	ev, err := evidence.New(evidence.Config{History: history})
+	ev, err := newEvidence(r)
 	if err != nil {
-		return nil, fmt.Errorf("evidence of release %s: %w", r.ID, err)
+		return nil, err
 	}
 	if len(r.Evidence) > 0 {
 		if err := json.Unmarshal(r.Evidence, ev); err != nil {

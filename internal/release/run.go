@@ -29,7 +29,7 @@ type run struct {
 	done     chan struct{}
 
 	release serin.Release // owned by the goroutine
-	counted bool          // evidence was counted since the last save
+	counted []Counted     // since the last save
 	savedAt time.Time
 	retry   time.Duration
 	warming warming
@@ -139,8 +139,8 @@ func (r *run) step(ctx context.Context) (pause time.Duration) {
 	now := r.c.Now().UTC()
 	wait := r.count(now)
 	alias := r.alias()
-	next := decide(r.release, alias, r.evidence, now)
-	if changed := !reflect.DeepEqual(next, r.release); changed || r.counted && now.Sub(r.savedAt) >= saveEvery {
+	next := recordVerdict(&r.release, decide(r.release, alias, r.evidence, now), r.evidence, now)
+	if changed := !reflect.DeepEqual(next, r.release); changed || len(r.counted) > 0 && now.Sub(r.savedAt) >= saveEvery {
 		if err := r.save(ctx, next, now); err != nil {
 			return r.failed(ctx, "save release", err)
 		}
@@ -166,7 +166,7 @@ func (r *run) pause(now time.Time, block time.Duration) time.Duration {
 		block,
 		r.release.WaitingSince.Add(time.Duration(r.release.Policy.MaxWait)).Sub(now),
 		r.release.WatchUntil.Sub(now),
-		saveDue(r.counted, r.savedAt.Add(saveEvery).Sub(now)),
+		saveDue(len(r.counted) > 0, r.savedAt.Add(saveEvery).Sub(now)),
 	} {
 		if due > 0 {
 			pause = min(pause, due)
@@ -209,13 +209,13 @@ func (r *run) count(now time.Time) time.Duration {
 	if len(blocks) == 0 {
 		return wait
 	}
-	r.counted = true
 	steps := slices.Clone(r.release.Steps)
 	for _, b := range blocks {
 		if err := r.evidence.Add(b.Weight, b.Block); err != nil {
 			r.c.Log.Error("block refused", "release", r.release.ID, "error", err)
 			continue
 		}
+		r.counted = note(r.counted, b, now)
 		for i := len(steps) - 1; i >= 0; i-- {
 			if s := &steps[i]; s.Weight/100 == b.Weight {
 				s.Baseline.Requests += b.BaselineRequests
@@ -237,10 +237,18 @@ func (r *run) save(ctx context.Context, next serin.Release, now time.Time) error
 		return err
 	}
 	next.Evidence = state
-	if err := r.c.Store.SaveRelease(ctx, &next); err != nil {
+	counts := ""
+	if len(r.counted) > 0 {
+		document, err := json.Marshal(r.counted)
+		if err != nil {
+			return err
+		}
+		counts = string(document)
+	}
+	if err := r.c.Store.SaveRelease(ctx, &next, counts); err != nil {
 		return err
 	}
-	r.release, r.counted, r.savedAt = next, false, now
+	r.release, r.counted, r.savedAt = next, nil, now
 	r.tap.Expect(next.Applied)
 	shown := next
 	r.mu.Lock()
@@ -256,7 +264,7 @@ func (r *run) flush() {
 	ctx, cancel := context.WithTimeout(context.Background(), retryMost)
 	defer cancel()
 	r.count(r.c.Now().Add(metrics.BlockAge))
-	if !r.counted {
+	if len(r.counted) == 0 {
 		return
 	}
 	if err := r.save(ctx, r.release, r.c.Now()); err != nil {

@@ -72,7 +72,7 @@ func writeOnce(ctx context.Context, s *store.Store, name string, r *serin.Releas
 		return err
 	}
 	fmt.Println("published", name, f.LastPublished, seq)
-	if err := s.SaveRelease(ctx, r); err != nil {
+	if err := s.SaveRelease(ctx, r, ""); err != nil {
 		return err
 	}
 	fmt.Println("saved", name, r.Version)

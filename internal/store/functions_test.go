@@ -263,7 +263,7 @@ func testRestart(t suite) {
 	}
 	update(t, s, "c", func(f *serin.Function) error { f.Settle(byTester(serin.CauseManual), "it crashed"); return nil })
 	r := release("r1", "a", "live")
-	if err := errors.Join(s.CreateRelease(t.Context(), r), s.SaveRelease(t.Context(), r)); err != nil {
+	if err := errors.Join(s.CreateRelease(t.Context(), r), s.SaveRelease(t.Context(), r, "")); err != nil {
 		t.Fatal(err)
 	}
 	before, moves, seq := everything(t, s), history(t, s, "b", "", 100), lastChange(t, s)

@@ -36,18 +36,25 @@ func (s *Store) CreateRelease(ctx context.Context, r *serin.Release) error {
 }
 
 // SaveRelease saves a release that has been read or saved before, and counts r.Version up. A release that
-// has ended stays ended.
+// has ended stays ended. counts, JSON text or "", is what the release's evidence has taken in since the last save;
+// it is saved in the same transaction.
 //
 // Errors: [ErrStale] if somebody else has saved it since, or if it would make an ended release active,
 // [ErrNotFound], and those of every write; r.Version is then what it was.
-func (s *Store) SaveRelease(ctx context.Context, r *serin.Release) error {
+func (s *Store) SaveRelease(ctx context.Context, r *serin.Release, counts string) error {
 	document, err := encodeRelease(r)
+	if err == nil {
+		err = checkText("counts of the release", counts)
+	}
 	if err != nil {
 		return releaseErr(r.ID, err)
 	}
 	err = s.write(ctx, func(ctx context.Context, t *tx) error {
 		n, err := affected(ctx, t, `UPDATE releases SET version = version + 1, active = $3, document = $4
 			WHERE id = $1 AND version = $2 AND (active OR NOT $3)`, r.ID, r.Version, r.Active(), document)
+		if err == nil && n == 1 && counts != "" {
+			_, err = t.ExecContext(ctx, `INSERT INTO release_counts (release, version, document) VALUES ($1, $2, $3)`, r.ID, r.Version+1, counts)
+		}
 		if err != nil || n == 1 {
 			return err
 		}
@@ -63,6 +70,31 @@ func (s *Store) SaveRelease(ctx context.Context, r *serin.Release) error {
 	}
 	r.Version++
 	return nil
+}
+
+// ReleaseCounts is what was counted before one save of a release.
+type ReleaseCounts struct {
+	Version  int64 // of the release after that save
+	Document string
+}
+
+// ReleaseCounts returns everything that was counted for a release, the oldest first.
+func (s *Store) ReleaseCounts(ctx context.Context, id string) ([]ReleaseCounts, error) {
+	var all []ReleaseCounts
+	if !isText(id) {
+		return nil, nil
+	}
+	err := scanAll(ctx, s.engine.reader(), `SELECT version, document FROM release_counts WHERE release = $1 ORDER BY version`,
+		[]any{id}, func(rows *sql.Rows) error {
+			var c ReleaseCounts
+			err := rows.Scan(&c.Version, &c.Document)
+			all = append(all, c)
+			return err
+		})
+	if err != nil {
+		return nil, releaseErr(id, fmt.Errorf("counts: %w", err))
+	}
+	return all, nil
 }
 
 // Release returns a release.

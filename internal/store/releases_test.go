@@ -41,7 +41,7 @@ func testReleases(t suite) {
 	s, ctx := open(t, t.cfg), t.Context()
 	_, err := s.Release(ctx, "r1")
 	expectErr(t, "a missing release", err, store.ErrNotFound)
-	expectErr(t, "save a missing release", s.SaveRelease(ctx, release("r1", "f", "live")), store.ErrNotFound)
+	expectErr(t, "save a missing release", s.SaveRelease(ctx, release("r1", "f", "live"), ""), store.ErrNotFound)
 
 	r := release("r1", "f", "live")
 	if err := s.CreateRelease(ctx, r); err != nil {
@@ -62,23 +62,26 @@ func testReleases(t suite) {
 	}
 	expect(t, "release", other, r)
 	other.Phase = serin.PhaseHeld
-	if err := s.SaveRelease(ctx, other); err != nil {
+	if err := s.SaveRelease(ctx, other, `["one"]`); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, "version after a save", other.Version, 2)
-	expectErr(t, "a save of what was read earlier", s.SaveRelease(ctx, r), store.ErrStale)
+	expectErr(t, "a save of what was read earlier", s.SaveRelease(ctx, r, `["never"]`), store.ErrStale)
+	counts, err := s.ReleaseCounts(ctx, "r1")
+	expect(t, "counts", counts, []store.ReleaseCounts{{Version: 2, Document: `["one"]`}})
+	expect(t, "error of counts", err, nil)
 	expect(t, "version after a refused save", r.Version, 1)
 
-	if err := s.SaveRelease(ctx, end(other)); err != nil {
+	if err := s.SaveRelease(ctx, end(other), ""); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.CreateRelease(ctx, release("r6", "f", "live")); err != nil {
 		t.Errorf("a release after the end of the last one: %v", err)
 	}
 	other.Phase = serin.PhaseRunning
-	expectErr(t, "an ended release made active again", s.SaveRelease(ctx, other), store.ErrStale)
+	expectErr(t, "an ended release made active again", s.SaveRelease(ctx, other, ""), store.ErrStale)
 	other.Phase, other.Reason = serin.PhaseEnded, "a note"
-	if err := s.SaveRelease(ctx, other); err != nil {
+	if err := s.SaveRelease(ctx, other, ""); err != nil {
 		t.Errorf("a note on an ended release: %v", err)
 	}
 	expect(t, "changes of functions", lastChange(t, s), 0)
@@ -129,7 +132,7 @@ func testReleaseRace(t suite) {
 	}
 	if err := together(func(int) error {
 		mine := *active[0]
-		err := s.SaveRelease(ctx, &mine)
+		err := s.SaveRelease(ctx, &mine, "")
 		if err == nil {
 			saved.Add(1)
 		} else if !errors.Is(err, store.ErrStale) {
