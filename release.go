@@ -102,6 +102,8 @@ type Judgement struct {
 	Tolerated    float64 `json:"tolerated"`
 	Baseline     Counts  `json:"baseline"`
 	Canary       Counts  `json:"canary"`
+	// Blind names the signals that could not have shown a difference by then.
+	Blind []string `json:"blind,omitempty"`
 }
 
 // Release is the whole move of an alias from its baseline to a canary.
@@ -139,6 +141,8 @@ type Release struct {
 	Blind bool `json:"blind,omitempty"`
 	// WatchUntil is when the watch over the promoted canary ends; zero before it has begun.
 	WatchUntil time.Time `json:"watchUntil,omitzero"`
+	// Signals is what was observed while the release had the alias, also in requests that are no evidence.
+	Signals Signals `json:"signals,omitzero"`
 	// Judgements are the verdicts that changed something, the oldest first.
 	Judgements []Judgement `json:"judgements,omitempty"`
 	// Evidence is the saved state of the evidence package.

@@ -47,12 +47,35 @@ type ReleaseDocument struct {
 	WatchUntil time.Time `json:"watchUntil,omitzero"`
 	// HeldBy is who holds the release; empty if it is held because its evidence did not come in time.
 	HeldBy string `json:"heldBy,omitempty"`
+	// Signals is what was observed since the release began.
+	Signals SignalsDocument `json:"signals"`
 	// Judgements are the verdicts that changed something, with the counts that they rest on.
 	Judgements []serin.Judgement `json:"judgements,omitempty"`
 	// Conflict says that the release ended because somebody else changed the alias.
 	Conflict bool `json:"conflict,omitempty"`
 	// Saved grows with each saved state of the release; see Client.Wait.
 	Saved int64 `json:"saved"`
+}
+
+// SignalsDocument is what was observed since a release began, also in requests that are no evidence.
+type SignalsDocument struct {
+	Baseline Observed            `json:"baseline"`
+	Canary   Observed            `json:"canary"`
+	States   []serin.SignalState `json:"states"` // what could have shown a difference, and what was blind
+	// New are the errors that only the canary has shown, the most frequent first; Errors are all.
+	New    []serin.Failure `json:"new"`
+	Errors []serin.Failure `json:"errors"`
+}
+
+// Observed is what one version did.
+type Observed struct {
+	Requests   int            `json:"requests"`
+	Errors     int            `json:"errors"`
+	ByKind     map[string]int `json:"errorsByKind"`
+	Throttles  int            `json:"throttles"`
+	ColdStarts int            `json:"coldStarts"`
+	Duration   Milliseconds   `json:"duration"` // of warm requests
+	Init       Milliseconds   `json:"init"`
 }
 
 // VersionRef names a version and its code.

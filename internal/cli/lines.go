@@ -136,11 +136,10 @@ func endLines(d *api.ReleaseDocument) []string {
 			fmt.Sprintf("  go on: serin promote|resume|abort %s", subject),
 		}
 	case d.Phase == serin.PhaseWatching:
-		return []string{
+		return append([]string{
 			fmt.Sprintf("✔ %s: promoted %s in %s: %s; traffic now: %s", name, to, seconds(d.DurationSeconds), why, shares(d.TrafficNow)),
-			tally(d),
 			fmt.Sprintf("  %s is kept until %s; put it back with serin rollback, or end the watch with serin skip", from, clock(d.WatchUntil)),
-		}
+		}, tally(d)...)
 	case d.Phase != serin.PhaseEnded:
 		return []string{fmt.Sprintf("● %s: release %s goes on; traffic now: %s", name, d.ReleaseID, shares(d.TrafficNow))}
 	case d.From.Version == d.To.Version:
@@ -148,18 +147,23 @@ func endLines(d *api.ReleaseDocument) []string {
 	case d.Outcome == serin.EndingPromoted && d.Verdict == serin.VerdictNone:
 		return []string{fmt.Sprintf("✔ %s → %s 100 %%: %s", name, to, why)}
 	case d.Outcome == serin.EndingPromoted:
-		return []string{fmt.Sprintf("✔ %s: promoted %s to 100 %% in %s: %s", name, to, seconds(d.DurationSeconds), why), tally(d)}
+		return append([]string{fmt.Sprintf("✔ %s: promoted %s to 100 %% in %s: %s", name, to, seconds(d.DurationSeconds), why)}, tally(d)...)
 	case d.Outcome == serin.EndingAborted:
-		return []string{fmt.Sprintf("↩ %s: back to %s, %s", name, from, why), tally(d)}
+		return append([]string{fmt.Sprintf("↩ %s: back to %s, %s", name, from, why)}, tally(d)...)
 	default:
-		return []string{fmt.Sprintf("↩ %s: rolled back to %s after %s: %s", name, from, seconds(d.DurationSeconds), why), tally(d)}
+		return append([]string{fmt.Sprintf("↩ %s: rolled back to %s after %s: %s", name, from, seconds(d.DurationSeconds), why)}, tally(d)...)
 	}
 }
 
-// tally is the last line about a release that compared something.
-func tally(d *api.ReleaseDocument) string {
+// tally is the last about a release that compared something.
+func tally(d *api.ReleaseDocument) []string {
 	baseline, canary := totals(d)
-	return fmt.Sprintf("  %s saw %s, %s failed; %s saw %s, %s failed; verdict: %s",
+	lines := []string{fmt.Sprintf("  %s saw %s, %s failed; %s saw %s, %s failed; verdict: %s",
 		versionText(d.To.Version), counted(canary.Requests, "request"), count(canary.Errors),
-		versionText(d.From.Version), counted(baseline.Requests, "request"), count(baseline.Errors), d.Verdict)
+		versionText(d.From.Version), counted(baseline.Requests, "request"), count(baseline.Errors), d.Verdict)}
+	lines = append(lines, newErrors(d)...)
+	if blind := blindSignals(d); blind != "" {
+		lines = append(lines, blind)
+	}
+	return lines
 }

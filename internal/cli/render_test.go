@@ -23,7 +23,7 @@ func helloStatus() *api.StatusDocument {
 				Observed: map[serin.VersionNumber]float64{1: 74.2, 2: 25.8}, Requests: 1312,
 				LastMove:       &serin.Move{At: began, Cause: serin.CauseStep, Reason: "harm above +5 pp is excluded"},
 				RollbackTarget: new(serin.VersionNumber(1)),
-				Release:        running(counts(serin.Counts{Requests: 2811, Errors: 3}, serin.Counts{Requests: 312}), secondStep),
+				Release:        running(counts(serin.Counts{Requests: 2811, Errors: 3}, serin.Counts{Requests: 312}), secondStep, seen(api.Observed{Requests: 312, Duration: ms(30, 43)})),
 			},
 		},
 		Versions: []api.VersionStatus{
@@ -43,13 +43,25 @@ func helloStatus() *api.StatusDocument {
 	}
 }
 
+// seen is what both versions have shown, the canary with an error of its own.
+func seen(canary api.Observed, fresh ...serin.Failure) func(*api.ReleaseDocument) {
+	return func(d *api.ReleaseDocument) {
+		d.Signals = api.SignalsDocument{
+			Baseline: api.Observed{Requests: 2811, Errors: 3, ByKind: map[string]int{"5xx": 2, "timeout": 1}, Duration: ms(31, 1041)},
+			Canary:   canary, New: fresh,
+			States: []serin.SignalState{{Signal: "function error", Live: true}, {Signal: "init error", Why: "the canary had no cold start"}},
+		}
+	}
+}
+
 func TestGoldenView(t *testing.T) {
 	low, high := 0.049, 0.168
 	worse := running(counts(serin.Counts{Requests: 2811, Errors: 3}, serin.Counts{Requests: 96, Errors: 9}),
 		phase(serin.PhaseRollingBack, "worse"), func(d *api.ReleaseDocument) {
 			d.Verdict, d.Evidence.EValue, d.Evidence.Low, d.Evidence.High = serin.VerdictWorse, 51234, &low, &high
 			d.Evidence.RatioMismatch = true
-		})
+		}, seen(api.Observed{Requests: 96, Errors: 9, Duration: ms(30, 43)},
+			serin.Failure{Text: "KeyError 'tenant'\x1b[31m", Canary: 7}, serin.Failure{Text: "HTTP 502", Canary: 2}))
 	second := helloStatus().Aliases[1].Release
 	for name, v := range map[string]view{
 		"view-begins":        {release: running(), now: began},

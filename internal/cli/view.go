@@ -54,6 +54,9 @@ func (v view) lines() []line {
 		lines = append(lines, line{row, s})
 	}
 	lines = append(lines, v.verdict())
+	for _, text := range newErrors(d) {
+		lines = append(lines, line{text, bad})
+	}
 	if d.Evidence.RatioMismatch {
 		lines = append(lines, line{"the traffic does not follow the weights: callers may have kept connections, or use the versions directly", bad})
 	}
@@ -108,27 +111,57 @@ func (v view) meter() string {
 		bar, count(e.CanaryRequests), count(int(math.Ceil(needed))), eta, eValue(e.EValue), eValue(1/e.Alpha))
 }
 
-// versions is the table of the two versions: requests and errors since the release began, 5xx and times since
-// the server started.
+// versions is the table of the two versions since the release began.
 func (v view) versions() []string {
 	d := v.release
 	baseline, canary := totals(d)
-	row := func(n serin.VersionNumber, role string, c serin.Counts) []string {
-		fives, p95 := "", ""
-		if m := v.metrics(n); m != nil && m.Requests > 0 {
-			fives = rate(float64(m.ByKind[serin.OutcomeServerError.String()]) / float64(m.Requests))
-			p95 = milliseconds(m.Duration.P95)
-		}
-		errors := ""
+	row := func(n serin.VersionNumber, role string, c serin.Counts, seen api.Observed) []string {
+		errors, fives, p95 := "", "", ""
 		if c.Requests > 0 {
 			errors = rate(c.Rate())
+		}
+		if seen.Requests > 0 {
+			fives = rate(float64(seen.ByKind[serin.OutcomeServerError.String()]) / float64(seen.Requests))
+		}
+		if seen.Duration.Count > 0 {
+			p95 = milliseconds(seen.Duration.P95)
 		}
 		return []string{versionText(n), role, count(c.Requests), errors, fives, p95}
 	}
 	return table([]string{"", "", ">requests", ">errors", ">5xx", ">p95"}, [][]string{
-		row(d.From.Version, "baseline", baseline),
-		row(d.To.Version, "canary", canary),
+		row(d.From.Version, "baseline", baseline, d.Signals.Baseline),
+		row(d.To.Version, "canary", canary, d.Signals.Canary),
 	})
+}
+
+// newErrors names what only the canary has shown.
+func newErrors(d *api.ReleaseDocument) []string {
+	var lines []string
+	for i, f := range d.Signals.New {
+		if i == maxNewErrors {
+			lines = append(lines, fmt.Sprintf("  and %s more", counted(len(d.Signals.New)-i, "kind")))
+			break
+		}
+		lines = append(lines, fmt.Sprintf("  new in %s: %s, %s×", versionText(d.To.Version), clean(f.Text), count(f.Canary)))
+	}
+	return lines
+}
+
+// maxNewErrors is how many kinds of errors people are shown.
+const maxNewErrors = 3
+
+// blindSignals says which signals could not have shown a difference, "" if all could.
+func blindSignals(d *api.ReleaseDocument) string {
+	var blind []string
+	for _, s := range d.Signals.States {
+		if !s.Live {
+			blind = append(blind, fmt.Sprintf("%s (%s)", s.Signal, s.Why))
+		}
+	}
+	if len(blind) == 0 {
+		return ""
+	}
+	return "  blind: " + clean(strings.Join(blind, ", "))
 }
 
 // verdict says what the evidence says, in words.
@@ -170,11 +203,7 @@ func aliasOf(status *api.StatusDocument, name string) *api.AliasStatus {
 	return nil
 }
 
-// metrics returns what a version did for the callers of the alias.
-func (v view) metrics(n serin.VersionNumber) *api.VersionMetrics {
-	return metricsOf(v.status, n, v.release.Alias)
-}
-
+// metricsOf returns what a version did for the callers of an alias.
 func metricsOf(status *api.StatusDocument, n serin.VersionNumber, alias string) *api.VersionMetrics {
 	if status == nil {
 		return nil

@@ -149,7 +149,7 @@ func TestDeleteIsRefusedWhileAReleaseIsActive(t *testing.T) {
 	}
 
 	r.Phase = serin.PhaseEnded
-	must(t, c.Store.SaveRelease(t.Context(), r))
+	must(t, c.Store.SaveRelease(t.Context(), r, ""))
 	must(t, c.delete(t, "shop", "1"))
 	must(t, c.delete(t, "shop", ""))
 }

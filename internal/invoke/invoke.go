@@ -153,6 +153,8 @@ func syntaxError(payload []byte) string {
 }
 
 func (i *Invoker) run(ctx context.Context, route router.Route, call *executor.Invocation, in *Request) (*Response, error) {
+	seat := i.seat(&route)
+	defer seat.leave()
 	spec, err := i.spec(ctx, route)
 	if err != nil {
 		return nil, err
@@ -183,6 +185,7 @@ func (i *Invoker) run(ctx context.Context, route router.Route, call *executor.In
 	if sample.Outcome == serin.OutcomeOK {
 		sample.Outcome = judged(out, in.Judge)
 	}
+	seat.judge(&sample, result.Payload, in.Judge != nil)
 	i.Recorder.Record(sample)
 	return out, nil
 }

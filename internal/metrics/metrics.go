@@ -26,6 +26,11 @@ type Sample struct {
 	Duration time.Duration // of the handler, without initialisation
 	Init     time.Duration // 0 unless the invocation was a cold start
 	Capacity Capacity
+
+	// What is known if a release watches the alias.
+	Undrawn bool   // the version was not drawn: the canary had too much in flight
+	HTTP    bool   // the answer is one to an HTTP request, or in its form
+	Failure string // how the error presents itself; "" for the name of the outcome
 }
 
 // Capacity is the kind of environment that an invocation ran on.
@@ -99,6 +104,9 @@ func (r *Recorder) Record(s Sample) {
 // Throttled counts an invocation that was refused.
 func (r *Recorder) Throttled(function, alias string, version serin.VersionNumber) {
 	r.at(seriesKey{aliasKey{function, alias}, version}).throttles.Add(1)
+	if tap := r.Tap(function, alias); tap != nil {
+		tap.throttled(version)
+	}
 }
 
 func (r *Recorder) at(key seriesKey) *series {

@@ -37,8 +37,10 @@ type Block struct {
 // well succeed or fail together. So of each key only the first finished request counts.
 type Tap struct {
 	notify chan struct{}
+	window window
 
 	mu      sync.Mutex
+	signals serin.Signals
 	routing serin.Routing
 	keys    map[serin.KeyHash]struct{} // those that have been counted
 	open    evidence.Block
@@ -50,6 +52,7 @@ type Tap struct {
 // [Tap.Expect].
 func (r *Recorder) Watch(function, alias string) *Tap {
 	tap := &Tap{notify: make(chan struct{}, 1)}
+	tap.window.seats.Store(firstSeats)
 	r.setTap(aliasKey{function, alias}, tap)
 	return tap
 }
@@ -109,7 +112,11 @@ func (t *Tap) Drain(now time.Time) (blocks []Block, wait time.Duration) {
 func (t *Tap) record(s Sample, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if s.Routing != t.routing || !s.Routing.Weighted() || !t.firstOf(s.Key) {
+	if s.Routing != t.routing || !s.Routing.Weighted() {
+		return
+	}
+	t.observe(s, now)
+	if s.Undrawn || !t.firstOf(s.Key) {
 		return
 	}
 	first := t.open == (evidence.Block{})

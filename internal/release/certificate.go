@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -87,7 +88,13 @@ func recordVerdict(before *serin.Release, next serin.Release, ev *evidence.Evide
 	if next.Verdict == before.Verdict && next.Step == before.Step && next.Phase == before.Phase {
 		return next
 	}
-	next.Judgements = append(slices.Clip(next.Judgements), judgement(before, ev, now))
+	j := judgement(before, ev, now)
+	for _, signal := range before.Signals.States() {
+		if !signal.Live {
+			j.Blind = append(j.Blind, signal.Signal)
+		}
+	}
+	next.Judgements = append(slices.Clip(next.Judgements), j)
 	return next
 }
 
@@ -155,7 +162,9 @@ func (v *Verification) compare(r *serin.Release, recorded serin.Judgement, ev *e
 		v.Differences = append(v.Differences, fmt.Sprintf("save %d is about step %d, which there is not", recorded.Saved, recorded.Step))
 		return
 	}
-	if again := judgement(&then, ev, recorded.At); again != recorded {
+	again := judgement(&then, ev, recorded.At)
+	again.Blind = recorded.Blind // no number follows from it
+	if !reflect.DeepEqual(again, recorded) {
 		v.Differences = append(v.Differences, fmt.Sprintf("save %d: recorded %s, computed %s", recorded.Saved, judgementText(recorded), judgementText(again)))
 	}
 }

@@ -102,7 +102,7 @@ func (r *run) drive(ctx context.Context) {
 	defer stop()
 	defer close(r.done)
 	defer r.c.Recorder.Unwatch(r.release.Function, r.release.Alias, r.tap)
-	r.tap.Expect(r.release.Applied)
+	r.expect()
 	for r.release.Active() {
 		pause := r.step(ctx)
 		if pause == 0 {
@@ -123,6 +123,15 @@ func (r *run) drive(ctx context.Context) {
 		}
 		timer.Stop()
 	}
+}
+
+// expect makes the tap count what the release has applied. A canary that has been promoted may have in flight whatever
+// comes.
+func (r *run) expect() {
+	if r.release.Phase == serin.PhasePromoting || r.release.Phase == serin.PhaseWatching {
+		r.tap.Open()
+	}
+	r.tap.Expect(r.release.Applied)
 }
 
 // ready is the tap's signal, unless a failed effect is waiting to be tried again.
@@ -206,6 +215,9 @@ func (r *run) cause() serin.Cause {
 // count takes in what the tap has counted and returns how long its open block waits.
 func (r *run) count(now time.Time) time.Duration {
 	blocks, wait := r.tap.Drain(now)
+	if observed := r.tap.Signals(); !observed.Empty() {
+		r.release.Signals = r.release.Signals.Add(observed)
+	}
 	if len(blocks) == 0 {
 		return wait
 	}
@@ -249,7 +261,7 @@ func (r *run) save(ctx context.Context, next serin.Release, now time.Time) error
 		return err
 	}
 	r.release, r.counted, r.savedAt = next, nil, now
-	r.tap.Expect(next.Applied)
+	r.expect()
 	shown := next
 	r.mu.Lock()
 	defer r.mu.Unlock()

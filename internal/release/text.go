@@ -10,8 +10,12 @@ import (
 
 func worseReason(r *serin.Release) string {
 	b, c := r.Totals()
-	return fmt.Sprintf("version %s fails more than version %s: %s of %s against %s of %s",
+	text := fmt.Sprintf("version %s fails more than version %s: %s of %s against %s of %s",
 		r.Canary, r.Baseline, percent(c.Rate()), plural(c.Requests, "request"), percent(b.Rate()), strconv.Itoa(b.Requests))
+	if fresh := r.Signals.New(); len(fresh) > 0 {
+		text += fmt.Sprintf("; new in version %s: %s, %d×", r.Canary, fresh[0].Text, fresh[0].Canary)
+	}
+	return text
 }
 
 func describe(r serin.Routing) string {

@@ -1,0 +1,29 @@
+package api
+
+import (
+	"serin"
+	"serin/internal/metrics"
+)
+
+func describeSignals(s serin.Signals) SignalsDocument {
+	d := SignalsDocument{
+		Baseline: describeObserved(s.Baseline), Canary: describeObserved(s.Canary), States: s.States(),
+		New: s.New(), Errors: s.Failures,
+	}
+	if d.Errors == nil {
+		d.New, d.Errors = []serin.Failure{}, []serin.Failure{}
+	}
+	return d
+}
+
+func describeObserved(o serin.Observed) Observed {
+	d := Observed{
+		Requests: o.Requests, ByKind: map[string]int{}, Throttles: o.Throttles, ColdStarts: o.ColdStarts,
+		Duration: milliseconds(metrics.Summarise(o.Warm)), Init: milliseconds(metrics.Summarise(o.Init)),
+	}
+	for kind, n := range o.Failures {
+		d.ByKind[kind] = n
+		d.Errors += n
+	}
+	return d
+}
