@@ -12,6 +12,7 @@ type Phase string
 // Phases of a release. A release in any phase but [PhaseEnded] is active; an alias has at most one active
 // release.
 const (
+	PhaseChecking    Phase = "checking"     // the canary is checked and gets nothing yet
 	PhaseRunning     Phase = "running"      // steps are taken as the evidence allows
 	PhaseHeld        Phase = "held"         // no step is taken; the canary is still judged
 	PhasePromoting   Phase = "promoting"    // the alias is going to the canary
@@ -40,6 +41,7 @@ const (
 	EndingRolledBack Ending = "rolled back"
 	EndingHeld       Ending = "held"
 	EndingAborted    Ending = "aborted"
+	EndingRefused    Ending = "refused"  // a check has not passed; the canary has not got any traffic
 	EndingConflict   Ending = "conflict" // the alias was changed by somebody else; nothing more was touched
 )
 
@@ -141,6 +143,8 @@ type Release struct {
 	Blind bool `json:"blind,omitempty"`
 	// WatchUntil is when the watch over the promoted canary ends; zero before it has begun.
 	WatchUntil time.Time `json:"watchUntil,omitzero"`
+	// Checks are the runs of the policy's checks, the oldest first.
+	Checks []CheckRun `json:"checks,omitempty"`
 	// Signals is what was observed while the release had the alias, also in requests that are no evidence.
 	Signals Signals `json:"signals,omitzero"`
 	// Judgements are the verdicts that changed something, the oldest first.

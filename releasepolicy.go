@@ -49,6 +49,10 @@ type Policy struct {
 	// Holdback is the baseline's share of the traffic during the watch, in percent. Without one there is nothing
 	// to compare the canary with, and only a person ends the watch early.
 	Holdback float64 `json:"holdback,omitzero"`
+	// Before is checked before the canary gets any traffic: if it does not hold, the canary gets none. After is checked
+	// when the canary has been promoted: if it does not hold, the baseline comes back.
+	Before []Check `json:"before,omitempty"`
+	After  []Check `json:"after,omitempty"`
 	// Force is why the canary gets everything at once, without evidence: a fix that cannot wait.
 	Force string `json:"force,omitempty"`
 }
@@ -73,6 +77,11 @@ func DefaultPolicy() Policy {
 func (p Policy) Check() error {
 	if err := p.checkSteps(); err != nil {
 		return err
+	}
+	for _, checks := range [][]Check{p.Before, p.After} {
+		if err := validateChecks(checks); err != nil {
+			return err
+		}
 	}
 	switch {
 	case p.MaxWait < Duration(time.Second) || p.MaxWait > maxWait:

@@ -28,7 +28,7 @@ func (h *handler) summary(r *serin.Release) ReleaseDocument {
 		ReleaseID: r.ID, Target: "serin", Function: r.Function, Alias: r.Alias,
 		From: h.version(r.Function, r.Baseline), To: h.version(r.Function, r.Canary), Changed: []string{},
 		Steps: r.Steps, Verdict: r.Verdict, Outcome: r.Ending, Actor: r.Actor, Message: r.Message,
-		StartedAt: r.StartedAt, Phase: r.Phase, Step: r.Step, Policy: r.Policy, Blind: r.Blind, WatchUntil: r.WatchUntil, Judgements: r.Judgements,
+		StartedAt: r.StartedAt, Phase: r.Phase, Step: r.Step, Policy: r.Policy, Blind: r.Blind, WatchUntil: r.WatchUntil, Judgements: r.Judgements, Checks: r.Checks,
 		Signals: describeSignals(r.Signals), HeldBy: r.HeldBy, Saved: r.Version,
 	}
 	if d.Steps == nil {

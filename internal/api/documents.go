@@ -47,6 +47,8 @@ type ReleaseDocument struct {
 	WatchUntil time.Time `json:"watchUntil,omitzero"`
 	// HeldBy is who holds the release; empty if it is held because its evidence did not come in time.
 	HeldBy string `json:"heldBy,omitempty"`
+	// Checks are what was checked before and after the traffic.
+	Checks []serin.CheckRun `json:"checks,omitempty"`
 	// Signals is what was observed since the release began.
 	Signals SignalsDocument `json:"signals"`
 	// Judgements are the verdicts that changed something, with the counts that they rest on.

@@ -11,6 +11,7 @@ import (
 const (
 	eventPublished  = "published"  // the version to ship is there
 	eventSmoke      = "smoke"      // the smoke test has ended
+	eventCheck      = "check"      // a check of the server has ended
 	eventStarted    = "started"    // the release has begun
 	eventStep       = "step"       // a step has begun or, if it has an endedAt, has ended
 	eventSample     = "sample"     // requests were counted
@@ -32,6 +33,7 @@ type event struct {
 	Version *api.VersionRef `json:"version,omitempty"` // published, promoted, rolledBack: where the traffic is
 	Changed []string        `json:"changed,omitempty"` // published
 	Smoke   *smokeResult    `json:"smoke,omitempty"`
+	Check   *serin.CheckRun `json:"check,omitempty"`
 
 	Step     *stepEvent     `json:"step,omitempty"`
 	Baseline *serin.Counts  `json:"baseline,omitempty"` // sample: over the whole release
@@ -80,6 +82,12 @@ func eventsBetween(before, after *api.ReleaseDocument, at time.Time) []event {
 		}
 		add(event{Type: eventStarted})
 	}
+	for i := range after.Checks {
+		known := i < len(before.Checks) && !before.Checks[i].EndedAt.IsZero()
+		if !known && !after.Checks[i].EndedAt.IsZero() {
+			add(event{Type: eventCheck, Check: &after.Checks[i]})
+		}
+	}
 	samples(before, after, add)
 	if before.Verdict != after.Verdict {
 		add(event{Type: eventVerdict, Verdict: &after.Verdict, Reason: &after.Reason, Evidence: &after.Evidence})
@@ -106,7 +114,7 @@ func eventsBetween(before, after *api.ReleaseDocument, at time.Time) []event {
 			if !after.Conflict {
 				add(event{Type: eventRolledBack, Version: &after.From, Reason: &after.Reason})
 			}
-		case serin.EndingHeld, serin.EndingConflict: // not how a document ends
+		case serin.EndingHeld, serin.EndingConflict, serin.EndingRefused: // told by the check, or not how a document ends
 		}
 	}
 	return events

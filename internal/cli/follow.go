@@ -150,8 +150,14 @@ func settle(d *api.ReleaseDocument) (code int, settled bool) {
 	switch {
 	case d.Phase == serin.PhaseHeld:
 		return exitNotEnough, !heldByPerson(d)
-	case d.Phase == serin.PhaseWatching:
-		return exitDone, true
+	case d.Phase == serin.PhaseWatching: // all that is left is time, unless something is still checked
+		passed := 0
+		for _, c := range d.Checks {
+			if c.When == serin.AfterTraffic && c.Passed {
+				passed++
+			}
+		}
+		return exitDone, passed == len(d.Policy.After)
 	case d.Phase != serin.PhaseEnded:
 		return 0, false
 	case d.Conflict:
@@ -160,7 +166,9 @@ func settle(d *api.ReleaseDocument) (code int, settled bool) {
 		return exitDone, true
 	case d.Outcome == serin.EndingAborted:
 		return exitAborted, true
-	case d.Verdict == serin.VerdictWorse:
+	case d.Outcome == serin.EndingRefused:
+		return exitPreflight, true
+	case d.Verdict == serin.VerdictWorse, failedCheck(d.Checks):
 		return exitWorse, true
 	default:
 		return exitNotEnough, true

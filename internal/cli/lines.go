@@ -42,6 +42,8 @@ func eventLines(e event) []string {
 			return []string{fmt.Sprintf("✖ smoke test failed with exit status %d: %s", e.Smoke.ExitStatus, clean(e.Smoke.Command))}
 		}
 		return []string{fmt.Sprintf("✔ smoke test passed in %s", seconds(e.Smoke.DurationSeconds))}
+	case eventCheck:
+		return []string{checkLine(e.Check)}
 	case eventStarted:
 		if d.Phase == serin.PhaseEnded {
 			return nil
@@ -140,6 +142,8 @@ func endLines(d *api.ReleaseDocument) []string {
 			fmt.Sprintf("✔ %s: promoted %s in %s: %s; traffic now: %s", name, to, seconds(d.DurationSeconds), why, shares(d.TrafficNow)),
 			fmt.Sprintf("  %s is kept until %s; put it back with serin rollback, or end the watch with serin skip", from, clock(d.WatchUntil)),
 		}, tally(d)...)
+	case d.Outcome == serin.EndingRefused:
+		return []string{fmt.Sprintf("✖ %s: %s", name, why), fmt.Sprintf("  traffic now: %s; %s stays published", shares(d.TrafficNow), to)}
 	case d.Phase != serin.PhaseEnded:
 		return []string{fmt.Sprintf("● %s: release %s goes on; traffic now: %s", name, d.ReleaseID, shares(d.TrafficNow))}
 	case d.From.Version == d.To.Version:

@@ -25,7 +25,7 @@ const (
 type setting struct {
 	key    string
 	line   int
-	values []string // several for steps and env
+	values []string // several for env and for listKeys
 }
 
 // projectKeys are the keys of serin.yaml and the flags of ship that they set.
@@ -33,8 +33,12 @@ var projectKeys = map[string]string{
 	"function": "function", "alias": "alias", "runtime": "runtime", "handler": "handler", "role": "role",
 	"memory": "memory", "timeout": "timeout", "env": "env", "build": "build", "package": "package",
 	"preset": "preset", "steps": "steps", "pace": "pace", "watch": "watch", "holdback": "holdback", "bake": "bake", "maxWait": "max-wait", "onBlind": "on-blind", "alpha": "alpha",
-	"maxHarm": "max-harm", "smoke": "smoke", "traffic": "traffic", "rate": "rate", "routingKey": "routing-key", "pins": "pins",
+	"maxHarm": "max-harm", "smokeEvent": "smoke-event", "smokeHttp": "smoke-http", "beforeTraffic": "before-traffic",
+	"afterTraffic": "after-traffic", "checkTimeout": "check-timeout", "smoke": "smoke", "traffic": "traffic", "rate": "rate", "routingKey": "routing-key", "pins": "pins",
 }
+
+// listKeys are those that may have several values, each of which sets the flag once more.
+var listKeys = []string{"smokeEvent", "smokeHttp", "beforeTraffic", "afterTraffic"}
 
 // readProject returns the settings of the serin.yaml in a directory, none if there is no such file.
 func readProject(dir string) ([]setting, error) {
@@ -106,8 +110,8 @@ func settingValues(key string, value *yaml.Node) ([]string, error) {
 		return values, nil
 	case key == "env":
 		return nil, errors.New("want a map of names to values")
-	case key == "steps" && value.Kind == yaml.SequenceNode:
-		var values []string
+	case (key == "steps" || slices.Contains(listKeys, key)) && value.Kind == yaml.SequenceNode:
+		values := []string{}
 		for _, step := range value.Content {
 			text, err := scalar(step)
 			if err != nil {
@@ -115,7 +119,10 @@ func settingValues(key string, value *yaml.Node) ([]string, error) {
 			}
 			values = append(values, text)
 		}
-		return []string{strings.Join(values, ",")}, nil
+		if key == "steps" {
+			return []string{strings.Join(values, ",")}, nil
+		}
+		return values, nil
 	}
 	text, err := scalar(value)
 	return []string{text}, err
@@ -166,8 +173,10 @@ func applyProject(flags *pflag.FlagSet, settings []setting) error {
 		if flag := flags.Lookup(name); s.key == "env" || flag == nil || flag.Changed {
 			continue
 		}
-		if err := flags.Set(name, s.values[0]); err != nil {
-			return usagef("%s, line %d: %w", projectFile, s.line, err)
+		for _, value := range s.values {
+			if err := flags.Set(name, value); err != nil {
+				return usagef("%s, line %d: %w", projectFile, s.line, err)
+			}
 		}
 	}
 	return nil

@@ -22,6 +22,7 @@ type shipOptions struct {
 	version serin.VersionNumber
 	policy  serin.Policy
 	routing routingFlags
+	checks  checkFlags
 	smoke   string
 	traffic string
 	rate    float64
@@ -83,6 +84,7 @@ func (o *shipOptions) flags(cmd *cobra.Command) {
 	policyFlags(f, &o.policy)
 	o.routing.flags(f)
 	f.StringVar(&o.policy.Force, "force", "", "`REASON` to give the version everything at once, without evidence")
+	o.checks.flags(f)
 	f.StringVar(&o.smoke, "smoke", "", "shell command that checks the version ($SERIN_VERSION_ARN) before it gets traffic")
 	f.StringVar(&o.traffic, "traffic", "", "send traffic meanwhile: demo, or a `FILE` with a JSON event per line")
 	f.Float64Var(&o.rate, "rate", defaultRate, "requests per second of --traffic")
@@ -114,7 +116,7 @@ func (o *shipOptions) complete(cmd *cobra.Command, dir string) error {
 	if err != nil {
 		return err
 	}
-	trafficFlag := cmd.Flags().Changed("traffic")
+	trafficFlag, eventFlag := cmd.Flags().Changed("traffic"), cmd.Flags().Changed("smoke-event")
 	if err := presetFirst(cmd.Flags(), settings); err != nil {
 		return err
 	}
@@ -129,6 +131,9 @@ func (o *shipOptions) complete(cmd *cobra.Command, dir string) error {
 	}
 	if o.traffic != "" && o.traffic != demoTraffic && !trafficFlag && !filepath.IsAbs(o.traffic) {
 		o.traffic = filepath.Join(dir, o.traffic) // as serin.yaml says it
+	}
+	if o.policy.Before, o.policy.After, err = o.checks.checks(dir, !eventFlag); err != nil {
+		return err
 	}
 	stated, inProject := find(settings, "env")
 	if inProject || len(o.env) > 0 {

@@ -75,6 +75,8 @@ func (v view) header() string {
 		head += fmt.Sprintf("step %d/%d", d.Step+1, len(d.Policy.Steps))
 	case serin.PhaseHeld:
 		head += fmt.Sprintf("held at step %d/%d", d.Step+1, len(d.Policy.Steps))
+	case serin.PhaseChecking:
+		head += "checked before it gets traffic"
 	case serin.PhaseWatching:
 		head += "promoted, watched until " + clock(d.WatchUntil)
 	case serin.PhasePromoting, serin.PhaseRollingBack, serin.PhaseEnded:

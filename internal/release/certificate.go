@@ -81,7 +81,9 @@ const maxJudgements = 500
 // recordVerdict notes in a decision what it rests on, if it is another verdict than before or has moved the release.
 // before is the release on which the decision was made.
 func recordVerdict(before *serin.Release, next serin.Release, ev *evidence.Evidence, now time.Time) serin.Release {
-	judged := before.Applied == before.Want && before.Active() && before.Phase != serin.PhasePromoting && before.Phase != serin.PhaseRollingBack
+	compared := before.Phase == serin.PhaseRunning || before.Phase == serin.PhaseHeld ||
+		before.Phase == serin.PhaseWatching && (before.Policy.Holdback > 0 || next.Verdict == serin.VerdictWorse)
+	judged := compared && before.Applied == before.Want
 	if !judged || next.Ending == serin.EndingConflict || len(next.Judgements) >= maxJudgements {
 		return next
 	}

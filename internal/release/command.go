@@ -28,6 +28,12 @@ func obey(r serin.Release, in serin.Instruction, actor string, now time.Time) (s
 			return r, err
 		}
 		return steer(r, in.Command, actor, why, now)
+	case serin.PhaseChecking:
+		if in.Command != serin.CommandAbort {
+			return r, serin.Errorf(serin.KindConflict, "Release %s is checked before it gets any traffic; it can only be aborted.", r.ID)
+		}
+		r.EndedBy = actor
+		return rollBack(r, serin.EndingAborted, "aborted "+why, now), nil
 	case serin.PhaseWatching:
 		return steerWatch(r, in.Command, actor, why, now)
 	default:

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -43,6 +44,12 @@ type Config struct {
 	Now      func() time.Time
 	NewID    func() string
 	Log      *slog.Logger
+	// Invoke invokes a function for a check and returns its answer; functionError is "" unless the function failed.
+	Invoke func(ctx context.Context, function, qualifier string, payload []byte) (answer []byte, functionError string, err error)
+	// VersionARN returns the ARN of a version of a function.
+	VersionARN func(function, version string) string
+	// Transport carries requests to hooks; nil stands for the default one.
+	Transport http.RoundTripper
 }
 
 // Controller drives all active releases of a server.
@@ -126,10 +133,8 @@ func (c *Controller) Start(ctx context.Context, req Request) (*serin.Release, er
 	if history := c.Recorder.Counts(r.Function, r.Baseline); history.Requests > 0 {
 		r.BaselineRate = new(evidence.ErrorRate(history.Requests, history.Errors))
 	}
-	r.Want = routing(r, 0)
-	if reason := atOnce(r); reason != "" { // nothing will be compared
-		*r = promote(*r, reason, now)
-		r.Verdict, r.Blind = serin.VerdictNone, true
+	if r.Phase, r.Want = serin.PhaseChecking, r.Applied; len(r.Policy.Before) == 0 {
+		*r = begin(*r, now)
 	}
 	if r.Baseline == r.Canary {
 		r.Verdict, r.Phase, r.Ending, r.EndedAt = serin.VerdictNone, serin.PhaseEnded, serin.EndingPromoted, now
@@ -140,18 +145,6 @@ func (c *Controller) Start(ctx context.Context, req Request) (*serin.Release, er
 		return nil, err
 	}
 	return c.drive(r)
-}
-
-// atOnce says why a release takes no steps, or "".
-func atOnce(r *serin.Release) string {
-	switch {
-	case r.Policy.Force != "":
-		return fmt.Sprintf("forced by %s: %s", cmp.Or(r.Actor, "somebody"), r.Policy.Force)
-	case len(r.Policy.Steps) == 1:
-		return "all at once"
-	default:
-		return ""
-	}
 }
 
 // letGo ends the watch of an earlier release of the alias, which the new one takes the place of.
@@ -210,6 +203,12 @@ func (c *Controller) startWithout(ctx context.Context, r *serin.Release) (*serin
 	r.Baseline, r.Verdict, r.Ending = serin.Latest, serin.VerdictNone, serin.EndingPromoted
 	r.Want = serin.Routing{Version: r.Canary}
 	r.Reason = "the alias is new, so there was nothing to compare with"
+	for run, due := r.NewCheckRun(serin.BeforeTraffic, c.Now().UTC()); due; run, due = r.NewCheckRun(serin.BeforeTraffic, c.Now().UTC()) {
+		run = c.runCheck(ctx, r, run, r.Policy.Before[len(r.Checks)])
+		if r.Checks = append(r.Checks, run); run.Failed() {
+			return nil, &serin.Error{Kind: serin.KindConflict, Reason: ReasonPreflight, Message: failedCheck(r.Checks)}
+		}
+	}
 	if err := c.move(ctx, r, "", serin.CausePromote); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -112,6 +113,10 @@ type world struct {
 	stopped  chan struct{}
 	ids      atomic.Int64
 	warmer   release.Warmer
+	hooks    hooks
+	// transport carries requests to hooks.
+	transport transport
+	log       slog.Handler
 }
 
 // inBubble runs a test with a controller on a real store, in fake time.
@@ -123,7 +128,7 @@ func inBubble(t *testing.T, test func(*world)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := &world{t: t, aliases: newAliases(t), recorder: metrics.New(time.Now), store: s}
+		w := &world{t: t, aliases: newAliases(t), recorder: metrics.New(time.Now), store: s, log: slog.DiscardHandler}
 		w.run()
 		test(w)
 		w.kill()
@@ -138,7 +143,11 @@ func inBubble(t *testing.T, test func(*world)) {
 func (w *world) run(meanwhile ...func()) {
 	w.Controller = release.New(release.Config{
 		Store: w.store, Aliases: w.aliases, Recorder: w.recorder, Warmer: w.warmer, Now: time.Now,
-		NewID: func() string { return "release-" + strconv.FormatInt(w.ids.Add(1), 10) }, Log: slog.New(slog.DiscardHandler),
+		NewID: func() string { return "release-" + strconv.FormatInt(w.ids.Add(1), 10) }, Log: slog.New(w.log),
+		Invoke: w.hooks.invoke, Transport: transport(func(r *http.Request) (*http.Response, error) { return w.transport(r) }),
+		VersionARN: func(function, version string) string {
+			return "arn:aws:lambda:us-east-1:000000000000:function:" + function + ":" + version
+		},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stop, w.stopped = cancel, make(chan struct{})
@@ -195,13 +204,17 @@ func (w *world) live(v serin.VersionNumber) {
 	}
 }
 
+func request(v serin.VersionNumber, p serin.Policy) release.Request {
+	return release.Request{Function: "shop", Alias: "live", Version: v, Policy: p}
+}
+
 func (w *world) start(v serin.VersionNumber, change func(*serin.Policy)) *serin.Release {
 	w.t.Helper()
 	p := serin.DefaultPolicy()
 	if change != nil {
 		change(&p)
 	}
-	r, err := w.Start(serin.WithActor(context.Background(), "ana"), release.Request{Function: "shop", Alias: "live", Version: v, Policy: p})
+	r, err := w.Start(serin.WithActor(context.Background(), "ana"), request(v, p))
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package release
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -29,6 +30,8 @@ func decide(r serin.Release, alias *serin.Alias, ev *evidence.Evidence, now time
 		return conflict(r, fmt.Sprintf("the alias was changed by somebody else to %s", describe(alias.Routing)), now)
 	}
 	switch r.Phase {
+	case serin.PhaseChecking:
+		return beforeTraffic(r, now)
 	case serin.PhasePromoting:
 		if watchIsDue(&r) {
 			return beginWatch(r, now)
@@ -125,6 +128,28 @@ func arrive(r serin.Release, now time.Time) serin.Release {
 		r.Steps = append(slices.Clip(r.Steps), serin.Step{Weight: r.Policy.Steps[r.Step], StartedAt: now})
 	}
 	return r
+}
+
+// begin gives the canary its first traffic.
+func begin(r serin.Release, now time.Time) serin.Release {
+	if reason := atOnce(&r); reason != "" { // nothing will be compared
+		r.Verdict, r.Blind = serin.VerdictNone, true
+		return promote(r, reason, now)
+	}
+	r.Phase, r.Want = serin.PhaseRunning, routing(&r, 0)
+	return r
+}
+
+// atOnce says why a release takes no steps, or "".
+func atOnce(r *serin.Release) string {
+	switch {
+	case r.Policy.Force != "":
+		return fmt.Sprintf("forced by %s: %s", cmp.Or(r.Actor, "somebody"), r.Policy.Force)
+	case len(r.Policy.Steps) == 1:
+		return "all at once"
+	default:
+		return ""
+	}
 }
 
 // advance takes the next step; the last one is the promotion.

@@ -33,10 +33,19 @@ type run struct {
 	savedAt time.Time
 	retry   time.Duration
 	warming warming
+	check   *checking // nil while none runs
+	checked bool      // a check has ended since the last save
 
 	mu    sync.Mutex
 	shown *serin.Release // the last saved state, for readers
 	saved chan struct{}  // closed and replaced at each save
+}
+
+// checking is a check that runs.
+type checking struct {
+	id   string
+	end  chan serin.CheckRun
+	stop context.CancelFunc
 }
 
 type request struct {
@@ -103,6 +112,7 @@ func (r *run) drive(ctx context.Context) {
 	defer close(r.done)
 	defer r.c.Recorder.Unwatch(r.release.Function, r.release.Alias, r.tap)
 	r.expect()
+	defer r.stopCheck()
 	for r.release.Active() {
 		pause := r.step(ctx)
 		if pause == 0 {
@@ -116,6 +126,8 @@ func (r *run) drive(ctx context.Context) {
 			r.warming.busy = nil
 		case q := <-r.commands:
 			q.reply <- r.obey(ctx, q)
+		case end := <-r.checkEnds():
+			r.release, r.check, r.checked = conclude(r.release, end), nil, true
 		case <-ctx.Done():
 			timer.Stop()
 			r.flush()
@@ -123,6 +135,41 @@ func (r *run) drive(ctx context.Context) {
 		}
 		timer.Stop()
 	}
+}
+
+// keepChecking runs the check that the release says runs, and no other. A check that is cut off by the end of the server
+// has not ended: the next server runs it again.
+func (r *run) keepChecking(ctx context.Context) {
+	run, check, due := running(&r.release)
+	if r.check != nil && (!due || r.check.id != run.ID) {
+		r.stopCheck()
+	}
+	if !due || r.check != nil {
+		return
+	}
+	bounded, stop := context.WithCancel(ctx)
+	r.check = &checking{id: run.ID, end: make(chan serin.CheckRun, 1), stop: stop}
+	end, release := r.check.end, r.release
+	r.c.wg.Go(func() {
+		if ended := r.c.runCheck(bounded, &release, run, check); bounded.Err() == nil {
+			end <- ended
+		}
+	})
+}
+
+func (r *run) stopCheck() {
+	if r.check != nil {
+		r.check.stop()
+		r.check = nil
+	}
+}
+
+// checkEnds is where the check that runs will end, nil if none does.
+func (r *run) checkEnds() <-chan serin.CheckRun {
+	if r.check == nil {
+		return nil
+	}
+	return r.check.end
 }
 
 // expect makes the tap count what the release has applied. A canary that has been promoted may have in flight whatever
@@ -149,7 +196,7 @@ func (r *run) step(ctx context.Context) (pause time.Duration) {
 	wait := r.count(now)
 	alias := r.alias()
 	next := recordVerdict(&r.release, decide(r.release, alias, r.evidence, now), r.evidence, now)
-	if changed := !reflect.DeepEqual(next, r.release); changed || len(r.counted) > 0 && now.Sub(r.savedAt) >= saveEvery {
+	if changed := !reflect.DeepEqual(next, r.release); changed || r.checked || len(r.counted) > 0 && now.Sub(r.savedAt) >= saveEvery {
 		if err := r.save(ctx, next, now); err != nil {
 			return r.failed(ctx, "save release", err)
 		}
@@ -165,6 +212,7 @@ func (r *run) step(ctx context.Context) (pause time.Duration) {
 		return 0
 	}
 	r.retry = 0
+	r.keepChecking(ctx)
 	return r.pause(now, wait)
 }
 
@@ -260,7 +308,7 @@ func (r *run) save(ctx context.Context, next serin.Release, now time.Time) error
 	if err := r.c.Store.SaveRelease(ctx, &next, counts); err != nil {
 		return err
 	}
-	r.release, r.counted, r.savedAt = next, nil, now
+	r.release, r.counted, r.checked, r.savedAt = next, nil, false, now
 	r.expect()
 	shown := next
 	r.mu.Lock()

@@ -12,7 +12,9 @@ import (
 // A watch begins when a promotion is in force. Its routing names the baseline even if that gets no traffic, so that
 // nobody can delete what a rollback needs (G7).
 
-func watchIsDue(r *serin.Release) bool { return r.Policy.Watch > 0 && r.WatchUntil.IsZero() }
+func watchIsDue(r *serin.Release) bool {
+	return (r.Policy.Watch > 0 || len(r.Policy.After) > 0) && r.WatchUntil.IsZero()
+}
 
 func watchRouting(r *serin.Release) serin.Routing {
 	return serin.Routing{Version: r.Baseline, Additional: r.Canary, Weight: r.Policy.WatchWeight()}
@@ -24,8 +26,13 @@ func beginWatch(r serin.Release, now time.Time) serin.Release {
 	return r
 }
 
-// watch judges a promoted canary. Without a holdback there is nothing new to judge it by.
+// watch judges a promoted canary, by the checks after the traffic first. Without a holdback there is nothing else that is
+// new to judge it by.
 func watch(r serin.Release, ev *evidence.Evidence, now time.Time) serin.Release {
+	r, checks := nextCheck(r, serin.AfterTraffic, now)
+	if checks == checksFailed {
+		return rollBack(r, serin.EndingRolledBack, failedCheck(r.CheckRuns(serin.AfterTraffic)), now)
+	}
 	switch v := verdict(&r, ev); {
 	case v == serin.VerdictWorse:
 		r.Verdict = v
@@ -33,10 +40,14 @@ func watch(r serin.Release, ev *evidence.Evidence, now time.Time) serin.Release 
 	case r.Policy.Holdback > 0:
 		r.Verdict = v
 	}
-	if now.Before(r.WatchUntil) {
+	if now.Before(r.WatchUntil) || checks == checksPending {
 		return r
 	}
-	return endWatch(r, fmt.Sprintf("%s; watched for %s", r.Reason, r.Policy.Watch), now)
+	reason := r.Reason
+	if r.Policy.Watch > 0 {
+		reason += fmt.Sprintf("; watched for %s", r.Policy.Watch)
+	}
+	return endWatch(r, reason, now)
 }
 
 // endWatch lets go of the baseline.

@@ -204,6 +204,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	})
 	s.releases = release.New(release.Config{
 		Store: s.store, Aliases: s.control, Recorder: s.recorder, Warmer: s.capacity, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
+		Invoke: s.invokeForCheck, VersionARN: place.FunctionARN,
 	})
 	if err := s.control.Load(ctx); err != nil {
 		return err
