@@ -27,7 +27,9 @@ type Client struct {
 	region      string
 	credentials aws.Credentials
 	http        *http.Client
-	signer      *v4.Signer
+	// Actor is on whose behalf the client acts, for histories; "" for the holder of the key.
+	Actor  string
+	signer *v4.Signer
 }
 
 // NewClient returns a client of the server at an endpoint such as http://127.0.0.1:4750.
@@ -38,6 +40,9 @@ func NewClient(endpoint, region, accessKeyID, secretAccessKey string) *Client {
 		http:        &http.Client{}, signer: v4.NewSigner(),
 	}
 }
+
+// HeaderActor says on whose behalf the holder of the key acts.
+const HeaderActor = "Serin-Actor"
 
 // maxAnswer bounds what the client reads of an answer.
 const maxAnswer = 64 << 20
@@ -121,6 +126,9 @@ func call[T any](ctx context.Context, c *Client, method, path string, in any) (*
 		return nil, fmt.Errorf("endpoint %s: %w", c.endpoint, err)
 	}
 	req.Header.Set("Content-Type", "application/json")
+	if c.Actor != "" {
+		req.Header.Set(HeaderActor, c.Actor)
+	}
 	digest := sha256.Sum256(body)
 	if c.credentials.AccessKeyID != "" {
 		if err := c.signer.SignHTTP(ctx, c.credentials, req, hex.EncodeToString(digest[:]), Service, c.region, time.Now()); err != nil {

@@ -78,7 +78,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, proto protocol, c *c
 		return frontEndError("UnknownOperationException", http.StatusNotFound, "No operation has this method and path.")
 	}
 	c.body = body
-	ctx := serin.WithActor(r.Context(), actor)
+	ctx := serin.WithActor(r.Context(), a.auth.nameOf(r, actor))
 	ctx = serin.WithWarnings(ctx, func(text string) { w.Header().Add(headerWarning, text) })
 	return op.serve(w, r.WithContext(ctx), c)
 }

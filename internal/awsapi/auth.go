@@ -2,6 +2,7 @@ package awsapi
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -28,6 +29,8 @@ type AuthConfig struct {
 	// Credentials returns the secret of an access key. It is asked for every request, so a key that is
 	// removed or gets another secret counts from the next request on.
 	Credentials func(accessKeyID string) (secret string, ok bool)
+	// Name, if set, returns what histories call the holder of an access key, "" for the key itself.
+	Name func(accessKeyID string) string
 	// Region is the only region that signatures may be made for.
 	Region string
 	// Now is the server's clock.
@@ -50,7 +53,7 @@ func NewAuthenticator(cfg AuthConfig) *Authenticator {
 }
 
 // Wrap lets only authenticated requests through to next, with a body of at most maxBody bytes that has
-// been read and verified and with the access key as their actor ([serin.ActorFrom]). It answers the others
+// been read and verified and with whoever signed them as their actor ([serin.ActorFrom]). It answers the others
 // in Lambda's error form.
 func (a *Authenticator) Wrap(next http.Handler, maxBody int64) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -60,10 +63,30 @@ func (a *Authenticator) Wrap(next http.Handler, maxBody int64) http.Handler {
 			WriteError(w, err)
 			return
 		}
-		r = r.WithContext(serin.WithActor(r.Context(), actor))
+		r = r.WithContext(serin.WithActor(r.Context(), a.nameOf(r, actor)))
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		next.ServeHTTP(w, r)
 	})
+}
+
+// HeaderActor says on whose behalf the holder of a key acts, such as the person who started a CI job. It is as true as
+// the holder of the key is honest, so the history names both.
+const HeaderActor = "Serin-Actor"
+
+const maxActor = 300 // bytes of the header that count
+
+// nameOf returns what the history calls whoever sent a request.
+func (a *Authenticator) nameOf(r *http.Request, key string) string {
+	name := key
+	if a.cfg.Name != nil {
+		name = cmp.Or(a.cfg.Name(key), key)
+	}
+	claimed := r.Header.Get(HeaderActor)
+	claimed = strings.TrimSpace(strings.ToValidUTF8(claimed[:min(len(claimed), maxActor)], ""))
+	if claimed == "" || claimed == name {
+		return name
+	}
+	return claimed + " with key " + name
 }
 
 // Authenticate returns who signed the request and its body. It reads the body, at most maxBody bytes, and

@@ -42,6 +42,14 @@ type connection struct {
 // uses the default data directory now. An endpoint without credentials in the environment takes those of the
 // server on this machine, if it is that server.
 func (a *app) connect(p place) (*connection, error) {
+	conn, err := a.dial(p)
+	if err == nil {
+		conn.actFor(actorOf(a.Getenv))
+	}
+	return conn, err
+}
+
+func (a *app) dial(p place) (*connection, error) {
 	keys := aws.Credentials{
 		AccessKeyID: a.Getenv("AWS_ACCESS_KEY_ID"), SecretAccessKey: a.Getenv("AWS_SECRET_ACCESS_KEY"),
 		SessionToken: a.Getenv("AWS_SESSION_TOKEN"),

@@ -15,6 +15,8 @@ import (
 type rootKey struct {
 	AccessKeyID     string `json:"accessKeyId"`
 	SecretAccessKey string `json:"secretAccessKey"`
+	// Name is what histories call whoever uses the key; an operator may write another one.
+	Name string `json:"name,omitempty"`
 }
 
 const keyFile = "root-key.json"
@@ -42,6 +44,7 @@ func makeKey(name string) (rootKey, error) {
 	k := rootKey{
 		AccessKeyID:     "AKIA" + rand.Text()[:16],
 		SecretAccessKey: base64.RawURLEncoding.EncodeToString(random[:]),
+		Name:            "root",
 	}
 	if err := writeJSON(name, k); err != nil {
 		return rootKey{}, fmt.Errorf("root key: %w", err)

@@ -195,7 +195,7 @@ func (s *server) build(ctx context.Context) (err error) {
 		Table: s.table, Executor: s.executor, Spec: s.invoker.Spec, KeepWarm: s.KeepWarm, Log: s.Log,
 	})
 	s.auth = awsapi.NewAuthenticator(awsapi.AuthConfig{
-		Credentials: s.secret, Region: s.Region, Now: time.Now, NoAuth: s.Auth == AuthNone,
+		Credentials: s.secret, Name: s.nameOf, Region: s.Region, Now: time.Now, NoAuth: s.Auth == AuthNone,
 	})
 	s.control = control.New(control.Config{
 		Place: place, Store: s.store, Table: s.table, Executor: s.executor, Recorder: s.recorder, Retire: s.retire,
@@ -234,6 +234,13 @@ func (s *server) limits(function string) executor.Limits {
 		l.Reserved = f.Reserved
 	}
 	return l
+}
+
+func (s *server) nameOf(accessKeyID string) string {
+	if accessKeyID != s.key.AccessKeyID {
+		return ""
+	}
+	return s.key.Name
 }
 
 func (s *server) retire(keep func(executor.Key) bool) {
