@@ -92,6 +92,30 @@ type Step struct {
 	Canary    Counts    `json:"canary"`
 }
 
+// ReleaseEventType says what has happened to a release.
+type ReleaseEventType string
+
+// Types of release events.
+const (
+	ReleaseStarted    ReleaseEventType = "started"
+	ReleaseStep       ReleaseEventType = "step" // a step is in force
+	ReleaseHeld       ReleaseEventType = "held"
+	ReleaseResumed    ReleaseEventType = "resumed"
+	ReleasePromoted   ReleaseEventType = "promoted"
+	ReleaseRolledBack ReleaseEventType = "rolledBack"
+	ReleaseRefused    ReleaseEventType = "refused"
+	ReleaseConflict   ReleaseEventType = "conflict"
+)
+
+// ReleaseEvent is a line of a release's log.
+type ReleaseEvent struct {
+	Type   ReleaseEventType `json:"type"`
+	At     time.Time        `json:"at"`
+	By     string           `json:"by,omitempty"`
+	Canary float64          `json:"canary"` // percent of the traffic that the canary has now
+	Reason string           `json:"reason,omitempty"`
+}
+
 // Judgement is a verdict that changed something, and what it rests on.
 type Judgement struct {
 	At      time.Time `json:"at"`
@@ -143,6 +167,8 @@ type Release struct {
 	Blind bool `json:"blind,omitempty"`
 	// WatchUntil is when the watch over the promoted canary ends; zero before it has begun.
 	WatchUntil time.Time `json:"watchUntil,omitzero"`
+	// Log is what has happened, the oldest first.
+	Log []ReleaseEvent `json:"log,omitempty"`
 	// Checks are the runs of the policy's checks, the oldest first.
 	Checks []CheckRun `json:"checks,omitempty"`
 	// Signals is what was observed while the release had the alias, also in requests that are no evidence.

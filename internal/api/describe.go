@@ -18,6 +18,7 @@ import (
 // document describes a release and where a rollback would go.
 func (h *handler) document(ctx context.Context, r *serin.Release) ReleaseDocument {
 	d := h.summary(r)
+	d.Untold = h.untold(ctx, r.ID)
 	d.RollbackTarget = h.rollbackTarget(ctx, r.Function, r.Alias)
 	return d
 }
@@ -28,7 +29,7 @@ func (h *handler) summary(r *serin.Release) ReleaseDocument {
 		ReleaseID: r.ID, Target: "serin", Function: r.Function, Alias: r.Alias,
 		From: h.version(r.Function, r.Baseline), To: h.version(r.Function, r.Canary), Changed: []string{},
 		Steps: r.Steps, Verdict: r.Verdict, Outcome: r.Ending, Actor: r.Actor, Message: r.Message,
-		StartedAt: r.StartedAt, Phase: r.Phase, Step: r.Step, Policy: r.Policy, Blind: r.Blind, WatchUntil: r.WatchUntil, Judgements: r.Judgements, Checks: r.Checks,
+		StartedAt: r.StartedAt, Phase: r.Phase, Step: r.Step, Policy: r.Policy, Blind: r.Blind, WatchUntil: r.WatchUntil, Judgements: r.Judgements, Checks: r.Checks, Log: r.Log,
 		Signals: describeSignals(r.Signals), HeldBy: r.HeldBy, Saved: r.Version,
 	}
 	if d.Steps == nil {
@@ -48,6 +49,24 @@ func (h *handler) summary(r *serin.Release) ReleaseDocument {
 		d.TrafficNow = percentages(a.Routing)
 	}
 	return d
+}
+
+// untold says which targets do not take the notices of a release.
+func (h *handler) untold(ctx context.Context, id string) []Untold {
+	waiting, err := h.Releases.Store.ReleaseNotices(ctx, id)
+	if err != nil {
+		h.Log.ErrorContext(ctx, "cannot read notices", "release", id, "error", err)
+	}
+	var all []Untold
+	for _, n := range waiting {
+		i := slices.IndexFunc(all, func(u Untold) bool { return u.Target == n.Target })
+		if i < 0 {
+			i = len(all)
+			all = append(all, Untold{Target: n.Target, Failures: n.Failures, Error: n.Error})
+		}
+		all[i].Waiting++
+	}
+	return slices.DeleteFunc(all, func(u Untold) bool { return u.Failures == 0 })
 }
 
 // betaShown is the error probability of missing a regression in the bounds that documents show.

@@ -47,6 +47,9 @@ type ReleaseDocument struct {
 	WatchUntil time.Time `json:"watchUntil,omitzero"`
 	// HeldBy is who holds the release; empty if it is held because its evidence did not come in time.
 	HeldBy string `json:"heldBy,omitempty"`
+	// Log is what has happened, and Untold whom the server has not been able to tell.
+	Log    []serin.ReleaseEvent `json:"log,omitempty"`
+	Untold []Untold             `json:"untold,omitempty"`
 	// Checks are what was checked before and after the traffic.
 	Checks []serin.CheckRun `json:"checks,omitempty"`
 	// Signals is what was observed since the release began.
@@ -78,6 +81,14 @@ type Observed struct {
 	ColdStarts int            `json:"coldStarts"`
 	Duration   Milliseconds   `json:"duration"` // of warm requests
 	Init       Milliseconds   `json:"init"`
+}
+
+// Untold is a target of notices that does not take them.
+type Untold struct {
+	Target   string `json:"target"`
+	Waiting  int    `json:"waiting"` // notices
+	Failures int    `json:"failures"`
+	Error    string `json:"error,omitempty"`
 }
 
 // VersionRef names a version and its code.

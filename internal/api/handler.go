@@ -212,7 +212,9 @@ func (h *handler) history(r *http.Request) (any, error) {
 		doc.Moves = append(doc.Moves, moves[len(moves)-1-i])
 	}
 	for _, rel := range releases {
-		doc.Releases = append(doc.Releases, h.summary(rel))
+		d := h.summary(rel)
+		d.Untold = h.untold(r.Context(), rel.ID)
+		doc.Releases = append(doc.Releases, d)
 	}
 	return doc, nil
 }

@@ -73,6 +73,9 @@ func historyLines(d *api.HistoryDocument) []string {
 			rows[i] = releaseRow(&d.Releases[i])
 		}
 		lines = append(lines, table([]string{"RELEASE", "STARTED", "FROM", "TO", "OUTCOME", "VERDICT", ">TOOK", ">CANARY", ">ERRORS", "WHY"}, rows)...)
+		for i := range d.Releases {
+			lines = append(lines, untoldLines(&d.Releases[i])...)
+		}
 		lines = append(lines, "")
 	}
 	if len(d.Moves) == 0 {
@@ -108,6 +111,16 @@ func releaseRow(d *api.ReleaseDocument) []string {
 		shortID(d.ReleaseID), clock(d.StartedAt), from, versionText(d.To.Version), how, string(d.Verdict),
 		seconds(d.DurationSeconds), count(canary.Requests), errors, clean(d.Reason.Text),
 	}
+}
+
+// untoldLines names whom the server cannot tell about a release.
+func untoldLines(d *api.ReleaseDocument) []string {
+	var lines []string
+	for _, u := range d.Untold {
+		lines = append(lines, fmt.Sprintf("  %s: %s for %s after %s: %s", shortID(d.ReleaseID), counted(u.Waiting, "notice"),
+			clean(u.Target), counted(u.Failures, "attempt"), clean(u.Error)))
+	}
+	return lines
 }
 
 // shortID is enough of an id for people.

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"serin/internal/egress"
+	"serin/internal/notify"
 	"serin/internal/sandbox"
 	"serin/internal/server"
 )
@@ -14,15 +15,29 @@ import (
 func (a *app) serveCommand() *cobra.Command {
 	var cfg server.Config
 	var verbose, asJSON bool
+	var targets []string
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run a Lambda-compatible server",
 		Long: `Serve runs functions on this machine and answers the Lambda API until it is interrupted (Ctrl-C, SIGTERM).
-It then finishes running invocations for up to 30 seconds, and leaves no process behind.`,
+It then finishes running invocations for up to 30 seconds, and leaves no process behind.
+
+--notify tells a URL what happens to releases, as CloudEvents that are signed with $SERIN_WEBHOOK_SECRET; a URL at
+hooks.slack.com gets messages for Slack. slack:CHANNEL gets one message per release, edited in place, by the bot whose
+token is in $SERIN_SLACK_TOKEN.`,
 		Example: "  serin serve --listen 127.0.0.1:0 --data /tmp/serin --ready-file ready.json",
 		Args:    arguments(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg.Data = cmp.Or(cfg.Data, server.DefaultData(a.Getenv))
+			for _, text := range targets {
+				target, err := notify.ParseTarget(text, notify.Secrets{
+					Webhook: a.Getenv("SERIN_WEBHOOK_SECRET"), SlackToken: a.Getenv("SERIN_SLACK_TOKEN"), SlackURL: a.Getenv("SERIN_SLACK_URL"),
+				})
+				if err != nil {
+					return err
+				}
+				cfg.Notify = append(cfg.Notify, target)
+			}
 			level := slog.LevelInfo
 			if verbose {
 				level = slog.LevelDebug
@@ -52,6 +67,7 @@ It then finishes running invocations for up to 30 seconds, and leaves no process
 	f.IntVar(&cfg.Concurrency, "concurrency", 0, "how many invocations may run at a time, as the limit of an AWS account (default 1000)")
 	f.DurationVar(&cfg.QueueWait, "queue-wait", 0, "let an invocation beyond a concurrency limit wait for its turn this long; 0s answers 429 at once, as AWS does")
 	f.DurationVar(&cfg.KeepWarm, "keep-warm", server.DefaultKeepWarm, "how long a version that a release has replaced stays warm for a rollback")
+	f.StringArrayVar(&targets, "notify", nil, "tell a `TARGET` what happens to releases: a URL, or slack:CHANNEL; may be repeated")
 	f.BoolVarP(&verbose, "verbose", "v", false, "log more")
 	f.BoolVar(&asJSON, "log-json", false, "log as JSON")
 	return cmd

@@ -187,6 +187,7 @@ func aliasLines(d *api.StatusDocument, a *api.AliasStatus) []string {
 		lines = append(lines, fmt.Sprintf("  release %s  %s ▸ %s  %s  step %d/%d  verdict: %s  since %s",
 			r.ReleaseID, versionText(r.From.Version), versionText(r.To.Version), r.Phase, r.Step+1, len(r.Policy.Steps), r.Verdict, clock(r.StartedAt)))
 		lines = append(append(lines, sampleLine(r)), newErrors(r)...)
+		lines = append(lines, untoldLines(r)...)
 		if r.Reason.Text != "" {
 			lines = append(lines, "  "+clean(r.Reason.Text))
 		}

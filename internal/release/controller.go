@@ -48,6 +48,9 @@ type Config struct {
 	Invoke func(ctx context.Context, function, qualifier string, payload []byte) (answer []byte, functionError string, err error)
 	// VersionARN returns the ARN of a version of a function.
 	VersionARN func(function, version string) string
+	// Notify names whom to tell what happens to releases; Saved, if set, is called when there is something to tell.
+	Notify []string
+	Saved  func()
 	// Transport carries requests to hooks; nil stands for the default one.
 	Transport http.RoundTripper
 }
@@ -217,7 +220,11 @@ func (c *Controller) startWithout(ctx context.Context, r *serin.Release) (*serin
 }
 
 func (c *Controller) create(ctx context.Context, r *serin.Release) error {
-	err := c.Store.CreateRelease(ctx, r)
+	r.Log = append(r.Log, logged(serin.Release{}, *r, r.StartedAt)...)
+	err := c.Store.CreateRelease(ctx, r, c.notices(r, 0)...)
+	if err == nil {
+		c.saved()
+	}
 	if errors.Is(err, store.ErrExists) {
 		if active := c.active(r.Function, r.Alias); active != nil {
 			return errActive(active)
@@ -236,7 +243,7 @@ func (c *Controller) active(function, alias string) *serin.Release {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, run := range c.runs {
-		if s := run.snapshot(); s.Function == function && s.Alias == alias {
+		if s := run.snapshot(); s.Function == function && s.Alias == alias && s.Active() {
 			return s
 		}
 	}
@@ -299,7 +306,14 @@ func (c *Controller) run(id string) *run {
 	return c.runs[id]
 }
 
+// effect logs that a release is about to have an effect, and returns what logs that it has had it.
+func (c *Controller) effect(r *serin.Release, what string) (done func()) {
+	c.Log.Debug("effect begins", "what", what, "release", r.ID)
+	return func() { c.Log.Debug("effect ends", "what", what, "release", r.ID) }
+}
+
 func (c *Controller) move(ctx context.Context, r *serin.Release, revision string, cause serin.Cause) error {
+	defer c.effect(r, "move")()
 	return c.Aliases.MoveAlias(ctx, serin.AliasMove{
 		Function: r.Function, Alias: r.Alias, To: r.Want, RevisionID: revision,
 		Actor: cmp.Or(r.EndedBy, r.Actor), Cause: cause, Reason: r.Reason, Release: r.ID,

@@ -117,6 +117,7 @@ type world struct {
 	// transport carries requests to hooks.
 	transport transport
 	log       slog.Handler
+	notify    []string
 }
 
 // inBubble runs a test with a controller on a real store, in fake time.
@@ -143,7 +144,7 @@ func inBubble(t *testing.T, test func(*world)) {
 func (w *world) run(meanwhile ...func()) {
 	w.Controller = release.New(release.Config{
 		Store: w.store, Aliases: w.aliases, Recorder: w.recorder, Warmer: w.warmer, Now: time.Now,
-		NewID: func() string { return "release-" + strconv.FormatInt(w.ids.Add(1), 10) }, Log: slog.New(w.log),
+		NewID: func() string { return "release-" + strconv.FormatInt(w.ids.Add(1), 10) }, Log: slog.New(w.log), Notify: w.notify,
 		Invoke: w.hooks.invoke, Transport: transport(func(r *http.Request) (*http.Response, error) { return w.transport(r) }),
 		VersionARN: func(function, version string) string {
 			return "arn:aws:lambda:us-east-1:000000000000:function:" + function + ":" + version

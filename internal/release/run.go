@@ -151,7 +151,10 @@ func (r *run) keepChecking(ctx context.Context) {
 	r.check = &checking{id: run.ID, end: make(chan serin.CheckRun, 1), stop: stop}
 	end, release := r.check.end, r.release
 	r.c.wg.Go(func() {
-		if ended := r.c.runCheck(bounded, &release, run, check); bounded.Err() == nil {
+		done := r.c.effect(&release, "check")
+		ended := r.c.runCheck(bounded, &release, run, check)
+		done()
+		if bounded.Err() == nil {
 			end <- ended
 		}
 	})
@@ -297,6 +300,8 @@ func (r *run) save(ctx context.Context, next serin.Release, now time.Time) error
 		return err
 	}
 	next.Evidence = state
+	told := len(next.Log)
+	next.Log = append(slices.Clip(next.Log), logged(r.release, next, now)...)
 	counts := ""
 	if len(r.counted) > 0 {
 		document, err := json.Marshal(r.counted)
@@ -305,8 +310,13 @@ func (r *run) save(ctx context.Context, next serin.Release, now time.Time) error
 		}
 		counts = string(document)
 	}
-	if err := r.c.Store.SaveRelease(ctx, &next, counts); err != nil {
+	notices := r.c.notices(&next, told)
+	defer r.c.effect(&next, "save")()
+	if err := r.c.Store.SaveRelease(ctx, &next, counts, notices...); err != nil {
 		return err
+	}
+	if len(notices) > 0 {
+		r.c.saved()
 	}
 	r.release, r.counted, r.checked, r.savedAt = next, nil, false, now
 	r.expect()

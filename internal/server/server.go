@@ -31,6 +31,7 @@ import (
 	"serin/internal/executor"
 	"serin/internal/invoke"
 	"serin/internal/metrics"
+	"serin/internal/notify"
 	"serin/internal/release"
 	"serin/internal/router"
 	"serin/internal/sandbox"
@@ -50,6 +51,8 @@ type Config struct {
 	Concurrency int
 	QueueWait   time.Duration // how long an invocation beyond a limit waits for its turn; 0 refuses it at once
 	KeepWarm    time.Duration // how long a version that a release has replaced stays warm
+	// Notify is who is told what happens to releases.
+	Notify []notify.Target
 	// AllowUnsafeCommit accepts a PostgreSQL server that acknowledges before it has synced.
 	AllowUnsafeCommit bool
 	// Isolation says what happens if the kernel does not grant everything that isolates functions.
@@ -104,6 +107,7 @@ type server struct {
 	capacity *capacity.Keeper
 	control  *control.Control
 	releases *release.Controller
+	notifier *notify.Notifier
 	recorder *metrics.Recorder
 	auth     *awsapi.Authenticator
 }
@@ -202,9 +206,14 @@ func (s *server) build(ctx context.Context) (err error) {
 		MountsLayers: s.executor.Isolates(), CodeURL: s.codeURL, FunctionURL: s.functionURL, Provisioned: s.capacity.Provisioned, Changed: s.capacity.Changed,
 		Concurrency: s.Concurrency, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
 	})
+	s.notifier = notify.New(notify.Config{Store: s.store, Targets: s.Notify, Now: time.Now, Log: s.Log})
+	var told []string
+	for _, t := range s.Notify {
+		told = append(told, t.Name)
+	}
 	s.releases = release.New(release.Config{
 		Store: s.store, Aliases: s.control, Recorder: s.recorder, Warmer: s.capacity, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
-		Invoke: s.invokeForCheck, VersionARN: place.FunctionARN,
+		Invoke: s.invokeForCheck, VersionARN: place.FunctionARN, Notify: told, Saved: s.notifier.Wake,
 	})
 	if err := s.control.Load(ctx); err != nil {
 		return err
@@ -262,6 +271,7 @@ func (s *server) serve(ctx context.Context, ready func(Ready)) error {
 	group.Go(func() error { return s.control.Follow(inner) })
 	group.Go(func() error { return s.capacity.Run(inner) })
 	group.Go(func() error { return s.releases.Run(inner) })
+	group.Go(func() error { return s.notifier.Run(inner) })
 	group.Go(func() error { return s.events.Run(inner, s.invoker.Invoke) })
 
 	front := &http.Server{

@@ -12,10 +12,11 @@ import (
 
 const selectRelease = `SELECT version, document FROM releases`
 
-// CreateRelease saves a new release and sets r.Version. At most one release of an alias is active (G8).
+// CreateRelease saves a new release, and what is to be told about it, and sets r.Version. At most one release of an
+// alias is active (G8).
 //
 // Errors: [ErrExists] if the alias has an active release or the id is taken, and those of every write.
-func (s *Store) CreateRelease(ctx context.Context, r *serin.Release) error {
+func (s *Store) CreateRelease(ctx context.Context, r *serin.Release, notices ...Notice) error {
 	document, err := encodeRelease(r)
 	if err != nil {
 		return releaseErr(r.ID, err)
@@ -25,6 +26,9 @@ func (s *Store) CreateRelease(ctx context.Context, r *serin.Release) error {
 			VALUES ($1, $2, $3, $4, 1, $5) ON CONFLICT DO NOTHING`, r.ID, r.Function, r.Alias, r.Active(), document)
 		if err == nil && n == 0 {
 			return ErrExists
+		}
+		if err == nil {
+			err = t.insertNotices(ctx, notices)
 		}
 		return err
 	})
@@ -37,11 +41,11 @@ func (s *Store) CreateRelease(ctx context.Context, r *serin.Release) error {
 
 // SaveRelease saves a release that has been read or saved before, and counts r.Version up. A release that
 // has ended stays ended. counts, JSON text or "", is what the release's evidence has taken in since the last save;
-// it is saved in the same transaction.
+// it is saved in the same transaction, as is what is to be told of the save.
 //
 // Errors: [ErrStale] if somebody else has saved it since, or if it would make an ended release active,
 // [ErrNotFound], and those of every write; r.Version is then what it was.
-func (s *Store) SaveRelease(ctx context.Context, r *serin.Release, counts string) error {
+func (s *Store) SaveRelease(ctx context.Context, r *serin.Release, counts string, notices ...Notice) error {
 	document, err := encodeRelease(r)
 	if err == nil {
 		err = checkText("counts of the release", counts)
@@ -54,6 +58,9 @@ func (s *Store) SaveRelease(ctx context.Context, r *serin.Release, counts string
 			WHERE id = $1 AND version = $2 AND (active OR NOT $3)`, r.ID, r.Version, r.Active(), document)
 		if err == nil && n == 1 && counts != "" {
 			_, err = t.ExecContext(ctx, `INSERT INTO release_counts (release, version, document) VALUES ($1, $2, $3)`, r.ID, r.Version+1, counts)
+		}
+		if err == nil && n == 1 {
+			err = t.insertNotices(ctx, notices)
 		}
 		if err != nil || n == 1 {
 			return err
