@@ -166,7 +166,7 @@ func (h *handler) status(r *http.Request) (any, error) {
 func (h *handler) aliasStatus(ctx context.Context, f *serin.Function, a *serin.Alias, stats []metrics.Stats) AliasStatus {
 	s := AliasStatus{
 		Name: a.Name, RevisionID: a.RevisionID, Set: percentages(a.Routing), Observed: map[serin.VersionNumber]float64{},
-		RollbackTarget: h.rollbackTarget(ctx, f.Name, a.Name),
+		RollbackTarget: h.rollbackTarget(ctx, f.Name, a.Name), Since: h.Recorder.Since().UTC(),
 	}
 	settings := f.RouteSettingsAt(a.Name)
 	s.RoutingKey, s.Pins = settings.Key, cmp.Or(settings.Pins, serin.PinsSigned)
@@ -181,7 +181,9 @@ func (h *handler) aliasStatus(ctx context.Context, f *serin.Function, a *serin.A
 		}
 	}
 	if moves, err := h.Control.History(ctx, f.Name, a.Name, 1); err == nil && len(moves) > 0 {
-		s.LastMove = &moves[0]
+		if s.LastMove = &moves[0]; s.LastMove.At.After(s.Since) {
+			s.Since = s.LastMove.At
+		}
 	}
 	if active := h.Releases.Active(f.Name, a.Name); active != nil {
 		s.Release = new(h.document(ctx, active))

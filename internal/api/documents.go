@@ -195,7 +195,8 @@ type AliasStatus struct {
 	RevisionID string                          `json:"revisionId"`
 	Set        map[serin.VersionNumber]float64 `json:"set"`      // percent
 	Observed   map[serin.VersionNumber]float64 `json:"observed"` // percent of the requests since the routing changed
-	Requests   int                             `json:"requests"` // since the routing changed
+	Requests   int                             `json:"requests"` // since the routing changed, or the server started
+	Since      time.Time                       `json:"since"`    // from when they were counted
 	LastMove   *serin.Move                     `json:"lastMove,omitempty"`
 	RoutingKey serin.RoutingKey                `json:"routingKey,omitzero"`
 	Pins       serin.PinPolicy                 `json:"pins"` // who may pin requests to a version

@@ -30,6 +30,8 @@ type plan struct {
 	// BaselineRequests is what the baseline's error rate was seen in; with 0 it was taken to be 0.
 	BaselineRate     float64 `json:"baselineRate"`
 	BaselineRequests int     `json:"baselineRequests"`
+	// Forecast is absent if the steps need no evidence.
+	Forecast *forecast `json:"forecast,omitempty"`
 }
 
 // plannedStep is a step that a release would take.
@@ -80,6 +82,7 @@ func newPlan(s subject, policy serin.Policy, c *comparison, version serin.Versio
 		}
 		p.Steps = append(p.Steps, step)
 	}
+	p.Forecast = newForecast(&p, alias, now())
 	return p
 }
 
@@ -123,6 +126,9 @@ func (p *plan) lines() []string {
 	}
 	if p.BaselineRequests > 0 {
 		lines = append(lines, fmt.Sprintf("  (the present version fails %s of %s)", rate(p.BaselineRate), counted(p.BaselineRequests, "request")))
+	}
+	if p.Forecast != nil {
+		lines = append(lines, p.Forecast.lines(p)...)
 	}
 	return append(lines, fmt.Sprintf("without enough evidence after %s: %s", shortDuration(time.Duration(p.Policy.MaxWait)), p.Policy.OnBlind))
 }

@@ -178,6 +178,7 @@ func (s *shipment) release(ctx context.Context, version api.VersionRef) (*api.Re
 			return nil, exitPreflight, err
 		}
 	}
+	s.forewarn(version)
 	if ctx.Err() != nil {
 		return nil, exitAborted, ended(ctx, ctx.Err())
 	}
@@ -210,6 +211,17 @@ func (s *shipment) release(ctx context.Context, version api.VersionRef) (*api.Re
 		defer func() { s.say("%s", stop()) }()
 	}
 	return f.follow(ctx, d)
+}
+
+// forewarn says before the start that the evidence will not come in time, unless ship sends traffic itself.
+func (s *shipment) forewarn(version api.VersionRef) {
+	p := newPlan(s.subject, s.policy, nil, version.Version, s.status)
+	if s.traffic != nil || p.idle() || p.Forecast == nil || !p.Forecast.Late {
+		return
+	}
+	for _, line := range p.Forecast.lines(&p) {
+		s.say("%s", line)
+	}
 }
 
 // warnAgain says that a version is one that a release has put back before.

@@ -47,6 +47,7 @@ const (
 // Recorder collects samples. Its zero value is not usable; call [New].
 type Recorder struct {
 	now    func() time.Time
+	since  time.Time
 	mu     sync.Mutex // serialises growth of the maps
 	series atomic.Pointer[map[seriesKey]*series]
 	taps   atomic.Pointer[map[aliasKey]*Tap]
@@ -79,12 +80,15 @@ func (s *series) requests() uint64 {
 
 // New returns an empty recorder. now is the clock.
 func New(now func() time.Time) *Recorder {
-	r := &Recorder{now: now}
+	r := &Recorder{now: now, since: now()}
 	r.series.Store(&map[seriesKey]*series{})
 	r.taps.Store(&map[aliasKey]*Tap{})
 	r.events.Store(&map[string]*events{})
 	return r
 }
+
+// Since is from when the recorder has counted.
+func (r *Recorder) Since() time.Time { return r.since }
 
 // Record counts a finished invocation.
 func (r *Recorder) Record(s Sample) {
