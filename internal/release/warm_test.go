@@ -92,7 +92,7 @@ func TestWarmingIsInNobodysWay(t *testing.T) {
 		w.withWarmer(time.Hour, nil)
 		r := w.start(2, nil)
 		synctest.Wait()
-		if _, err := w.Command(context.Background(), r.ID, serin.CommandAbort); err != nil {
+		if _, err := w.Command(context.Background(), r.ID, serin.Instruction{Command: serin.CommandAbort}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
