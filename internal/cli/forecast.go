@@ -70,10 +70,9 @@ func visible(rate, share, requests, alpha float64) float64 {
 func (f *forecast) lines(p *plan) []string {
 	wait := shortDuration(time.Duration(p.Policy.MaxWait))
 	var lines []string
-	switch {
-	case f.RequestsPerSecond == 0:
+	if f.RequestsPerSecond == 0 {
 		lines = append(lines, "no requests have come of late, so nothing will be found out")
-	default:
+	} else {
 		lines = append(lines, fmt.Sprintf("at %s requests per second that takes about %s", number(f.RequestsPerSecond), seconds(f.Seconds)))
 		if f.Visible > 0 {
 			lines = append(lines, fmt.Sprintf("  within %s an error rate that rises by %s points or more can be found", wait, significant(100*f.Visible)))
