@@ -26,15 +26,12 @@ func TestBlockValidate(t *testing.T) {
 			if err := c.block.Validate(); (err == nil) != c.valid {
 				t.Errorf("Validate() = %v, want valid = %v", err, c.valid)
 			}
-			e, harm := &Evidence{}, Harm{}
+			e := newEvidence(t, Config{})
 			if err := e.Add(0.1, c.block); (err == nil) != c.valid {
 				t.Errorf("Evidence.Add() = %v, want valid = %v", err, c.valid)
 			}
-			if err := harm.Add(c.block); (err == nil) != c.valid {
-				t.Errorf("Harm.Add() = %v, want valid = %v", err, c.valid)
-			}
-			if !c.valid && (e.Total() != (Block{}) || harm != (Harm{})) {
-				t.Errorf("a refused block changed the evidence: %+v, %+v", e.Total(), harm)
+			if !c.valid && e.Total() != (Block{}) {
+				t.Errorf("a refused block changed the evidence: %+v", e.Total())
 			}
 		})
 	}
@@ -75,7 +72,7 @@ func mustBeSane(t *testing.T, e *Evidence) {
 		t.Errorf("Difference = %+v", d)
 	}
 	total := e.Total()
-	switch e.Judge(Criteria{DefaultAlpha, DefaultPromoteAlpha, 0.05}) {
+	switch e.Judge(Criteria{PromoteAlpha: DefaultPromoteAlpha, Tolerated: 0.05}) {
 	case Worse:
 		if total.CanaryErrors < 2 {
 			t.Errorf("worse after %+v", total)

@@ -45,6 +45,6 @@ func NeededCanaryRequests(b, w, delta, alpha, beta float64) float64 {
 	if !(delta > 0 && delta < 1) {
 		return math.Inf(1)
 	}
-	b0 := nearestNull(b, w, delta)
+	b0 := nearestNull(b, b, w, delta)
 	return w * KL(1-beta, alpha) / (w*KL(b, b0+delta) + (1-w)*KL(b, b0))
 }

@@ -24,32 +24,30 @@ func newFisher(b Block) fisher {
 // of two sums keep their precision.
 const largestSum = 1e300
 
-// logRatios returns ln(Z(r0)/Z(rho)) + (x - low) ln(rho/r0) for canary errors x and each alternative
-// rho = r0 * ratio of the mixture, where Z(r) = sum over u of C(canary,u) C(baseline,errors-u) r^(u-low).
-// This is the likelihood ratio of rho against r0.
+// logRatios adds ln(Z(r0)/Z(rho)) + (x - low) ln(rho/r0) for canary errors x to the sum of each alternative
+// rho = r0 * ratio, where Z(r) = sum over u of C(canary,u) C(baseline,errors-u) r^(u-low). This is the
+// likelihood ratio of rho against r0.
 //
 // A short sum is a polynomial in r whose coefficients serve all alternatives. A long one, or one that
 // overflows, is computed in log space. The conversions to float64 keep compilers from fusing a
 // multiplication with an addition, which would change the last bit.
-func (f fisher) logRatios(x, r0 float64) (ratios [effects]float64) {
+func (f *fisher) logRatios(x, r0 float64, effects []effect, sums []float64) {
 	p, short := f.polynomial()
-	short = short && p.at(r0*mixture[effects-1].ratio) < largestSum
+	short = short && p.at(r0*effects[len(effects)-1].ratio) < largestSum
 	var null float64
 	if short {
 		null = p.at(r0)
 	} else {
 		null = f.logPartition(r0)
 	}
-	for k, alternative := range mixture {
+	for k, alternative := range effects {
 		rho := r0 * alternative.ratio
-		ratios[k] = float64((x - f.low) * alternative.log)
 		if short {
-			ratios[k] += math.Log(null / p.at(rho))
+			sums[k] += float64((x-f.low)*alternative.log) + math.Log(null/p.at(rho))
 		} else {
-			ratios[k] += null - f.logPartition(rho)
+			sums[k] += float64((x-f.low)*alternative.log) + (null - f.logPartition(rho))
 		}
 	}
-	return ratios
 }
 
 // polynomial holds the coefficients of Z(r) relative to the lowest, in descending order.
@@ -59,7 +57,7 @@ type polynomial struct {
 }
 
 // polynomial returns Z(r) divided by its lowest coefficient, and false if it has too many terms.
-func (f fisher) polynomial() (p polynomial, ok bool) {
+func (f *fisher) polynomial() (p polynomial, ok bool) {
 	terms := f.high - f.low + 1
 	if terms > float64(len(p.coefficients)) {
 		return p, false
@@ -83,14 +81,14 @@ func (p *polynomial) at(r float64) float64 {
 }
 
 // step returns the ratio of the coefficients of u+1 and u.
-func (f fisher) step(u float64) float64 {
+func (f *fisher) step(u float64) float64 {
 	return ((f.canary - u) * (f.errors - u)) / ((u + 1) * (f.baseline - f.errors + u + 1))
 }
 
 // logPartition returns ln Z(r). The terms are log-concave in u, so the sum starts at the largest one and
 // walks to both sides until the terms no longer count: nothing overflows, and a block of n requests costs
 // O(sqrt(n)).
-func (f fisher) logPartition(r float64) float64 {
+func (f *fisher) logPartition(r float64) float64 {
 	const negligible = 1e-18
 	mode := f.mode(r)
 	sum, term := 1.0, 1.0
@@ -109,7 +107,7 @@ func (f fisher) logPartition(r float64) float64 {
 
 // mode returns the most probable number of canary errors under odds ratio r: the integer part of the
 // smaller root of the quadratic at which consecutive terms are equal, in the form without cancellation.
-func (f fisher) mode(r float64) float64 {
+func (f *fisher) mode(r float64) float64 {
 	a := r - 1
 	b := float64((f.canary+f.errors+2)*r) + (f.baseline - f.errors)
 	c := r * (f.canary + 1) * (f.errors + 1)

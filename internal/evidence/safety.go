@@ -19,30 +19,18 @@ const maxWeights = 1000
 // time. Here the weight matters: requests count under the weight that was in force when they were routed.
 // The factors depend on nothing else, so the totals per weight are the whole state.
 //
-// The zero value knows no history. A Safety must not be copied after the first Add.
+// The zero value knows no history.
 type Safety struct {
 	history float64
 	steps   []step // by ascending weight
 	total   Block
+	fits    []*fit
 }
 
 // step is what was counted while the canary had one weight.
 type step struct {
 	Weight float64 `json:"w"`
 	Block
-}
-
-// NewSafety returns the test for a baseline whose error rate before the release was history,
-// 0 <= history < 1. History is a prior and never evidence: a wrong one costs requests, never validity.
-// 0 and NaN mean unknown; [ErrorRate] makes a history from counts.
-func NewSafety(history float64) (Safety, error) {
-	if math.IsNaN(history) {
-		history = 0
-	}
-	if history < 0 || history >= 1 {
-		return Safety{}, fmt.Errorf("evidence: baseline error rate %v outside [0, 1)", history)
-	}
-	return Safety{history: history}, nil
 }
 
 // ErrorRate returns the estimate (errors + 1/2) / (requests + 1) of an error rate, which is never 0 when
@@ -54,33 +42,47 @@ func ErrorRate(requests, errors int) float64 {
 	return (float64(errors) + 0.5) / (float64(requests) + 1)
 }
 
-// Add counts requests that were routed while the canary's weight was the given share, 0 <= weight <= 1.
-// Nothing can be compared at 0 and 1: such requests are ignored. It returns an error and changes nothing
-// if the weight or the block is invalid.
+// Add counts requests that were routed while the canary's weight was the given share, 0 < weight < 1. It returns
+// an error and changes nothing if the weight or the block is invalid.
 func (s *Safety) Add(weight float64, b Block) error {
+	if err := s.check(weight, b); err != nil {
+		return err
+	}
+	s.add(weight, b)
+	return nil
+}
+
+// check returns an error if the weight or the block is invalid or too much.
+func (s *Safety) check(weight float64, b Block) error {
 	if !(weight >= 0 && weight <= 1) {
 		return fmt.Errorf("evidence: weight %v outside [0, 1]", weight)
 	}
 	if err := b.Validate(); err != nil {
 		return err
 	}
-	if weight == 0 || weight == 1 {
-		return nil
-	}
 	total := s.total.Add(b)
 	if err := total.validate(maxTotalRequests); err != nil {
 		return err
 	}
-	i, found := slices.BinarySearchFunc(s.steps, weight, func(s step, w float64) int { return cmp.Compare(s.Weight, w) })
+	if _, found := s.find(weight); !found && len(s.steps) >= maxWeights {
+		return fmt.Errorf("evidence: more than %d different weights", maxWeights)
+	}
+	return nil
+}
+
+// add counts what check has accepted.
+func (s *Safety) add(weight float64, b Block) {
+	i, found := s.find(weight)
 	if !found {
-		if len(s.steps) >= maxWeights {
-			return fmt.Errorf("evidence: more than %d different weights", maxWeights)
-		}
 		s.steps = slices.Insert(s.steps, i, step{Weight: weight})
+		s.fits = nil
 	}
 	s.steps[i].Block = s.steps[i].Add(b)
-	s.total = total
-	return nil
+	s.total = s.total.Add(b)
+}
+
+func (s *Safety) find(weight float64) (int, bool) {
+	return slices.BinarySearchFunc(s.steps, weight, func(s step, w float64) int { return cmp.Compare(s.Weight, w) })
 }
 
 // Total returns what was counted at all weights.
@@ -92,42 +94,68 @@ func (s *Safety) LogE(delta float64) float64 {
 		return 0
 	}
 	var logs [maxPriors]float64
-	n := 0
-	for p := range s.priors() {
-		logs[n] = math.Log(p.weight)
-		for _, step := range s.steps {
-			logs[n] += step.logRatio(p.rate, delta)
+	f := s.fit(delta)
+	for p := range f.priors {
+		logs[p] = f.logPrior[p]
+		for i := range s.steps {
+			logs[p] += f.factors[i][p].of(s.steps[i].Block)
 		}
-		n++
 	}
-	return logSumExp(logs[:n])
+	return logSumExp(logs[:f.priors])
 }
 
-// logRatio returns the log-likelihood ratio of "both fail at the rate" against the nearest point of H0(delta).
-func (s step) logRatio(rate, delta float64) float64 {
-	null := nearestNull(rate, s.Weight, delta)
-	canaryError := math.Log(rate / (null + delta))
-	canaryOK := math.Log1p(-rate) - math.Log((1-delta)-null)
-	baselineError := math.Log(rate / null)
-	baselineOK := math.Log1p(-rate) - math.Log1p(-null)
-	return float64(float64(s.CanaryErrors)*canaryError) +
-		float64(float64(s.CanaryRequests-s.CanaryErrors)*canaryOK) +
-		float64(float64(s.BaselineErrors)*baselineError) +
-		float64(float64(s.BaselineRequests-s.BaselineErrors)*baselineOK)
+// fit is what the test of one delta multiplies by, which depends on the weights but not on the counts.
+type fit struct {
+	delta    float64
+	priors   int
+	logPrior [maxPriors]float64
+	factors  [][maxPriors]factor // by step
 }
 
-// nearestNull returns the baseline rate b0 that minimises w KL(b||b0+delta) + (1-w) KL(b||b0), the point of
-// H0(delta) that the test of "both fail at rate b" has to beat (reverse information projection): first-order
-// optimality there makes the likelihood ratio an e-variable on all of H0(delta). The minimum is unique, and
-// the derivative times b0 (1-b0) c0 (1-c0) is a cubic; Newton's method finds its root inside a bracket.
-func nearestNull(b, w, delta float64) float64 {
+// fit returns the fit of a delta, from the few that are asked for at each look.
+func (s *Safety) fit(delta float64) *fit {
+	for _, f := range s.fits {
+		if f.delta == delta {
+			return f
+		}
+	}
+	f := &fit{delta: delta, factors: make([][maxPriors]factor, len(s.steps))}
+	for p := range s.priors() {
+		f.logPrior[f.priors] = math.Log(p.weight)
+		for i, step := range s.steps {
+			f.factors[i][f.priors] = safetyFactor(p.rate, step.Weight, delta)
+		}
+		f.priors++
+	}
+	if len(s.fits) < maxFits {
+		s.fits = append(s.fits, f)
+	}
+	return f
+}
+
+// safetyFactor returns the likelihood ratio of "both fail at the rate" against the nearest point of H0(delta).
+func safetyFactor(rate, weight, delta float64) factor {
+	null := nearestNull(rate, rate, weight, delta)
+	return factor{
+		canaryBad:    math.Log(rate / (null + delta)),
+		canaryFine:   math.Log1p(-rate) - math.Log((1-delta)-null),
+		baselineBad:  math.Log(rate / null),
+		baselineFine: math.Log1p(-rate) - math.Log1p(-null),
+	}
+}
+
+// nearestNull returns the baseline rate b0 that minimises w KL(c||b0+delta) + (1-w) KL(b||b0), the point with a
+// difference of delta that is hardest to tell from canary rate c and baseline rate b (reverse information
+// projection). The minimum is unique and lies between b and c-delta; the derivative times b0 (1-b0) c0 (1-c0) is
+// a cubic, and Newton's method finds its root inside a bracket.
+func nearestNull(c, b, w, delta float64) float64 {
 	const precision, maxSteps = 1e-15, 100
-	low, high := max(0, b-delta), min(b, 1-delta)
+	low, high := max(0, min(b, c-delta)), min(1-delta, max(b, c-delta))
 	b0 := (low + high) / 2
 	for range maxSteps {
 		c0, ok := b0+delta, (1-delta)-b0
-		value := w*(c0-b)*b0*(1-b0) + (1-w)*(b0-b)*c0*ok
-		slope := w*(b0*(1-b0)+(c0-b)*(1-2*b0)) + (1-w)*(c0*ok+(b0-b)*(ok-c0))
+		value := w*(c0-c)*b0*(1-b0) + (1-w)*(b0-b)*c0*ok
+		slope := w*(b0*(1-b0)+(c0-c)*(1-2*b0)) + (1-w)*(c0*ok+(b0-b)*(ok-c0))
 		if value > 0 {
 			high = b0
 		} else {
@@ -151,8 +179,24 @@ func nearestNull(b, w, delta float64) float64 {
 // one needs beside a flawless baseline, ln(alpha)/ln(1-delta), and the traffic fits the weights. It is false
 // unless 0 < delta < 1 and 0 < alpha < 1.
 func (s *Safety) Excludes(delta, alpha float64) bool {
-	return s.rejects(delta, alpha) && s.HarmExcluded(alpha) <= delta
+	if !s.rejects(delta, alpha) || s.SampleRatioMismatch() {
+		return false
+	}
+	for rung := largestHarm; rung > delta; rung /= harmRatio {
+		if !s.rejects(rung, alpha) {
+			return false
+		}
+	}
+	return true
 }
+
+// The E-value need not grow with delta when the baseline behaved differently at different weights, so a search
+// walks down from the greatest harm, rung by rung, and stops at the first one that is not excluded.
+const (
+	largestHarm = 0.999
+	harmRatio   = 1.25
+	maxFits     = 80 // all rungs, and the harms that steps tolerate
+)
 
 func (s *Safety) rejects(delta, alpha float64) bool {
 	if !(alpha > 0 && alpha < 1 && delta > 0 && delta < 1) {
@@ -166,18 +210,15 @@ func (s *Safety) rejects(delta, alpha float64) bool {
 // HarmExcluded returns U, the smallest harm such that it and every greater one is excluded at level alpha:
 // "the canary is worse by less than U", 0 < U <= 1. It is 1 if nothing is excluded. If the canary is worse
 // by some delta at every request, U ever falls to delta with probability alpha at most.
-//
-// The E-value need not grow with delta when the baseline behaved differently at different weights, so the
-// search walks down from the greatest harm and stops at the first one that is not excluded.
 func (s *Safety) HarmExcluded(alpha float64) float64 {
-	const largest, smallest, ratio, resolution = 0.999, 1e-7, 1.25, 1e-4
+	const smallest, resolution = 1e-7, 1e-4
 	if s.SampleRatioMismatch() {
 		return 1
 	}
-	excluded, kept := 1.0, largest
+	excluded, kept := 1.0, largestHarm
 	for kept > smallest && s.rejects(kept, alpha) {
 		excluded = kept
-		kept /= ratio
+		kept /= harmRatio
 	}
 	if excluded == 1 {
 		return 1

@@ -50,27 +50,33 @@ const (
 	DefaultPromoteAlpha = 0.05
 )
 
-// Criteria are what a release asks of the evidence.
+// Criteria are what a step of a release asks of the evidence before it is left.
 type Criteria struct {
-	// Alpha bounds the probability that a canary that is no worse than its baseline is ever found worse.
-	Alpha float64
 	// PromoteAlpha bounds the probability that a canary that is worse by Tolerated is ever found no worse.
-	PromoteAlpha float64
+	PromoteAlpha float64 `json:"promoteAlpha"`
 	// Tolerated is the harm, as a difference of error rates, that must be excluded. See [ToleratedHarm].
-	Tolerated float64
+	Tolerated float64 `json:"tolerated"`
+	// NoSlower asks that it be excluded, too, that a warm request of the canary has twice the odds of exceeding
+	// the thresholds of [Latency] up to the p95. It asks nothing as long as the signal is blind.
+	NoSlower bool `json:"noSlower,omitzero"`
 }
 
 // Judge returns the verdict under the criteria. [Worse] comes before [NoWorse]: a small harm that is certain
 // can be both. Criteria outside (0, 1) are never met.
 func (e *Evidence) Judge(c Criteria) Verdict {
 	switch {
-	case e.harm.Detected(c.Alpha):
+	case e.worse:
 		return Worse
-	case e.safety.Excludes(c.Tolerated, c.PromoteAlpha):
+	case e.safety.Excludes(c.Tolerated, c.PromoteAlpha) && e.noSlower(c):
 		return NoWorse
 	default:
 		return NotEnough
 	}
+}
+
+func (e *Evidence) noSlower(c Criteria) bool {
+	latency := &e.series[Latency]
+	return !c.NoSlower || !latency.live() || latency.noSlower(c.PromoteAlpha)
 }
 
 // ToleratedHarm returns the harm that must be excluded before a canary leaves a step of the given weight, as

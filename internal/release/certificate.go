@@ -201,7 +201,7 @@ func newEvidence(r *serin.Release) (*evidence.Evidence, error) {
 	if r.BaselineRate != nil {
 		history = *r.BaselineRate
 	}
-	ev, err := evidence.New(evidence.Config{History: history})
+	ev, err := evidence.New(evidence.Config{History: history, Alpha: r.Policy.Alpha})
 	if err != nil {
 		return nil, fmt.Errorf("evidence of release %s: %w", r.ID, err)
 	}

@@ -80,7 +80,7 @@ func judge(r serin.Release, ev *evidence.Evidence, now time.Time) serin.Release 
 }
 
 func verdict(r *serin.Release, ev *evidence.Evidence) serin.Verdict {
-	switch ev.Judge(evidence.Criteria{Alpha: r.Policy.Alpha, PromoteAlpha: evidence.DefaultPromoteAlpha, Tolerated: Tolerance(r)}) {
+	switch ev.Judge(evidence.Criteria{PromoteAlpha: evidence.DefaultPromoteAlpha, Tolerated: Tolerance(r)}) {
 	case evidence.Worse:
 		return serin.VerdictWorse
 	case evidence.NoWorse:

@@ -7,8 +7,12 @@ import (
 	"testing"
 )
 
+// geometricEffects are odds ratios that rational numbers can say: 8/5 (5/2)^k.
+var geometricEffects = effects(sized{1.6, 0.2}, sized{4, 0.1}, sized{10, 0.1}, sized{25, 0.1}, sized{62.5, 0.1},
+	sized{156.25, 0.1}, sized{390.625, 0.1}, sized{976.5625, 0.1}, sized{2441.40625, 0.1})
+
 // exactRatio returns the likelihood ratio of the k-th alternative from its definition in rational numbers;
-// the odds ratios are 8/5 (5/2)^k.
+// the odds ratios are those of geometricEffects.
 func exactRatio(b Block, r0 int64, k int) float64 {
 	null, alternative := big.NewRat(r0, 1), big.NewRat(8*r0, 5)
 	for range k {
@@ -37,12 +41,12 @@ func exactPartition(b Block, r *big.Rat) *big.Rat {
 	return sum
 }
 
-func ratios(b Block, r0 float64) [effects]float64 {
-	f := newFisher(b)
-	if f.low == f.high {
-		return [effects]float64{}
+func ratios(b Block, r0 float64) []float64 {
+	sums := make([]float64, len(geometricEffects))
+	if f := newFisher(b); f.low < f.high {
+		f.logRatios(float64(b.CanaryErrors), r0, geometricEffects, sums)
 	}
-	return f.logRatios(float64(b.CanaryErrors), r0)
+	return sums
 }
 
 func TestLogRatiosAgainstRationals(t *testing.T) {
@@ -121,9 +125,9 @@ func randomBlock(random *rand.Rand, largest int) Block {
 	return b
 }
 
-// TestHarmFactorIsEVariable enumerates all outcomes of a block whose requests are independent: no component
+// TestConditionalFactorIsEVariable enumerates all outcomes of a block whose requests are independent: no component
 // may gain on average wherever the odds ratio is at most the tolerated one, and exactly 1 on its boundary.
-func TestHarmFactorIsEVariable(t *testing.T) {
+func TestConditionalFactorIsEVariable(t *testing.T) {
 	random := rand.New(rand.NewPCG(2, 2))
 	for range 300 {
 		nc, nb := random.IntN(8), random.IntN(15)
@@ -135,7 +139,7 @@ func TestHarmFactorIsEVariable(t *testing.T) {
 			odds *= random.Float64()
 		}
 		pc := odds / (1 + odds)
-		var expected [effects]float64
+		expected := make([]float64, len(geometricEffects))
 		for xc := range nc + 1 {
 			for xb := range nb + 1 {
 				probability := binomial(nc, xc, pc) * binomial(nb, xb, pb)
@@ -152,13 +156,9 @@ func TestHarmFactorIsEVariable(t *testing.T) {
 	}
 }
 
-func binomial(n, k int, p float64) float64 {
-	return math.Exp(logChoose(float64(n), float64(k))) * math.Pow(p, float64(k)) * math.Pow(1-p, float64(n-k))
-}
-
-// TestHarmNeedsOnlyTheCoin fixes which requests of a block fail, in any pattern, and enumerates the labels
+// TestConditionalNeedsOnlyTheCoin fixes which requests of a block fail, in any pattern, and enumerates the labels
 // that the router's coin can give them: the mean factor is exactly 1 at every weight.
-func TestHarmNeedsOnlyTheCoin(t *testing.T) {
+func TestConditionalNeedsOnlyTheCoin(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 3))
 	for range 100 {
 		const n = 9
@@ -178,7 +178,7 @@ func TestHarmNeedsOnlyTheCoin(t *testing.T) {
 				}
 			}
 			log := ratios(b, 1)
-			expected += probability * math.Exp(logSumExp(log[:])) / effects
+			expected += probability * math.Exp(logSumExp(log)) / float64(len(geometricEffects))
 		}
 		if math.Abs(expected-1) > 1e-9 {
 			t.Fatalf("failed=%b weight=%v: E = %v, want 1", failed, weight, expected)
@@ -186,100 +186,58 @@ func TestHarmNeedsOnlyTheCoin(t *testing.T) {
 	}
 }
 
-func TestHarmIgnoresBlocksWithoutComparison(t *testing.T) {
-	var harm Harm
-	mustAdd(t, &harm, Block{CanaryRequests: 3, CanaryErrors: 2, BaselineRequests: 17, BaselineErrors: 1})
-	before := harm.LogE()
+// TestConditionalBetsAreFair averages the wealth after a block with one failure over the versions that it can have
+// hit, in random states: exactly 1, and never above the target.
+func TestConditionalBetsAreFair(t *testing.T) {
+	random := rand.New(rand.NewPCG(16, 4))
+	for range 2000 {
+		tolerated := []float64{1, 1, 2}[random.IntN(3)]
+		c := newConditional(tolerated, failureEffects, -math.Log(0.01))
+		for range random.IntN(6) {
+			b := Block{CanaryRequests: 1 + random.IntN(9), BaselineRequests: 1 + random.IntN(99), BaselineErrors: 1}
+			if random.IntN(3) > 0 {
+				b.CanaryErrors, b.BaselineErrors = 1, 0
+			}
+			c.add(b)
+		}
+		if c.wealth >= c.target {
+			continue
+		}
+		b := Block{CanaryRequests: 1 + random.IntN(9), BaselineRequests: 1 + random.IntN(99)}
+		after := func(canary, baseline int) float64 {
+			next := *c
+			next.logs = append([]float64(nil), c.logs...)
+			b.CanaryErrors, b.BaselineErrors = canary, baseline
+			next.add(b)
+			return next.wealth - c.wealth
+		}
+		odds := tolerated * float64(b.CanaryRequests) / float64(b.BaselineRequests)
+		up, down := after(1, 0), after(0, 1)
+		mean := (odds*math.Exp(up) + math.Exp(down)) / (1 + odds)
+		if math.Abs(mean-1) > 1e-9 || up < 0 || c.wealth+up > c.target+1e-9 {
+			t.Fatalf("%+v, wealth %v: a failure multiplies it by %v on average, by %v on the canary", b, c.wealth, mean, math.Exp(up))
+		}
+	}
+}
+
+func TestConditionalIgnoresBlocksWithoutComparison(t *testing.T) {
+	c := newConditional(1, failureEffects, -math.Log(0.01))
+	c.add(Block{CanaryRequests: 3, CanaryErrors: 2, BaselineRequests: 17, BaselineErrors: 1})
+	before := c.wealth
+	if before == 0 {
+		t.Fatal("a block with a difference has no value")
+	}
 	for _, b := range []Block{
 		{},
 		{CanaryRequests: 5, BaselineRequests: 15},
 		{CanaryRequests: 20, CanaryErrors: 20},
 		{BaselineRequests: 20, BaselineErrors: 7},
+		{CanaryRequests: 1, CanaryErrors: 1},
 		{CanaryRequests: 5, CanaryErrors: 5, BaselineRequests: 15, BaselineErrors: 15},
 	} {
-		mustAdd(t, &harm, b)
-		if harm.LogE() != before {
-			t.Errorf("%+v changed ln E from %v to %v", b, before, harm.LogE())
-		}
-	}
-	if new(Harm).EValue() != 1 {
-		t.Errorf("E without data = %v, want 1", new(Harm).EValue())
-	}
-}
-
-func mustAdd(t *testing.T, h *Harm, b Block) {
-	t.Helper()
-	if err := h.Add(b); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// TestGuard checks on streams with few canary errors that the guard only ever delays a rollback.
-func TestGuard(t *testing.T) {
-	const alpha = 0.2 // so low a hurdle that single errors jump over it
-	delayed := 0
-	for run := range 300 {
-		traffic := newTraffic(run, 0.02, 0.0001, 0.1)
-		var harm Harm
-		total, free, guarded := Block{}, -1, -1
-		for i := range 200 {
-			b := traffic.block()
-			total = total.Add(b)
-			mustAdd(t, &harm, b)
-			if free < 0 && harm.LogE() >= -math.Log(alpha) {
-				free = i
-			}
-			if guarded < 0 && harm.Detected(alpha) {
-				guarded = i
-				if total.CanaryErrors < 2 {
-					t.Fatalf("rolled back after %+v", total)
-				}
-			}
-		}
-		if guarded >= 0 && (free < 0 || guarded < free) {
-			t.Fatalf("guard made the rollback earlier: block %d instead of %d", guarded, free)
-		}
-		if guarded > free {
-			delayed++
-		}
-	}
-	if delayed == 0 {
-		t.Error("the guard never acted: the test shows nothing")
-	}
-}
-
-// TestPeakDecides lets the evidence cross and fall back between two looks.
-func TestPeakDecides(t *testing.T) {
-	var harm Harm
-	mustAdd(t, &harm, Block{CanaryRequests: 10, CanaryErrors: 8, BaselineRequests: 90})
-	if !harm.Detected(0.01) {
-		t.Fatalf("E = %v after 8 errors of 10 on the canary alone", harm.EValue())
-	}
-	for range 300 {
-		mustAdd(t, &harm, Block{CanaryRequests: 10, BaselineRequests: 90, BaselineErrors: 20})
-	}
-	if harm.EValue() > 1 {
-		t.Fatalf("E = %v did not fall", harm.EValue())
-	}
-	if !harm.Detected(0.01) {
-		t.Error("the verdict depends on when somebody looked")
-	}
-}
-
-func TestDetectedRefusesNonsense(t *testing.T) {
-	var harm Harm
-	mustAdd(t, &harm, Block{CanaryRequests: 1e6, CanaryErrors: 1e6, BaselineRequests: 1e6})
-	if e := harm.EValue(); e != math.MaxFloat64 {
-		t.Errorf("E = %v, want the largest number", e)
-	}
-	for _, alpha := range []float64{0, 1, 2, -1, math.NaN(), math.Inf(1), math.Inf(-1)} {
-		if harm.Detected(alpha) {
-			t.Errorf("Detected(%v)", alpha)
-		}
-	}
-	for _, r0 := range []float64{0, 0.99, 101, -1, math.NaN(), math.Inf(1)} {
-		if _, err := NewHarm(r0); err == nil {
-			t.Errorf("NewHarm(%v) accepted", r0)
+		c.add(b)
+		if c.wealth != before {
+			t.Errorf("%+v changed ln E from %v to %v", b, before, c.wealth)
 		}
 	}
 }
