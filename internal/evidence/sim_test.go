@@ -11,7 +11,7 @@ import (
 )
 
 // The normal test run simulates few releases. make bench-evidence simulates enough to print figures.
-var runs = flag.Int("runs", 60, "simulated releases per cell of TestSimulation*")
+var runs = flag.Int("runs", 30, "simulated releases per cell of TestSimulation*")
 
 // stage is a stretch of traffic with constant rates.
 type stage struct {

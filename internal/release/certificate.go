@@ -201,7 +201,7 @@ func newEvidence(r *serin.Release) (*evidence.Evidence, error) {
 	if r.BaselineRate != nil {
 		history = *r.BaselineRate
 	}
-	ev, err := evidence.New(evidence.Config{History: history, Alpha: r.Policy.Alpha})
+	ev, err := evidence.New(evidence.Config{History: history, Alpha: r.Policy.Alpha, Shares: evidence.OnlyErrors})
 	if err != nil {
 		return nil, fmt.Errorf("evidence of release %s: %w", r.ID, err)
 	}
