@@ -30,11 +30,11 @@ func (c *Certificate) WhatIf(p serin.Policy) (WhatIf, bool, error) {
 	if len(c.Pages) == 0 {
 		return out, false, nil
 	}
+	r.Policy, r.Step = p, len(p.Steps)-1 // what the last step before everything asks for
 	ev, err := newEvidence(&r)
 	if err != nil {
 		return out, false, err
 	}
-	r.Policy, r.Step = p, len(p.Steps)-1 // what the last step before everything asks for
 	enough, limit := r.StartedAt, time.Duration(p.MaxWait)
 	if bakes := time.Duration(p.Bake) * time.Duration(len(p.Steps)-1); p.Pace == serin.PaceTime {
 		limit, enough = bakes, r.StartedAt.Add(bakes)
