@@ -10,7 +10,8 @@
 //	session      the Runtime API of one process                       runtimeapi.go, runtimeroutes.go
 //	relay        a response that is passed on while it arrives        stream.go
 //	conn         one HTTP/1.1 connection of a runtime                 conn.go, httpwire.go
-//	journal      the log of an environment                            logs.go, report.go
+//	journal      the log of an environment                            logs.go, logqueue.go, loglevel.go
+//	record       what the platform says in it, as text and as JSON    records.go, report.go
 //	Interpreter  what runs a runtime identifier                       runtimes.go, runtime/
 //
 // # Ownership

@@ -62,6 +62,11 @@ func (env *environment) variables(api string, paths *sandbox.Paths) []string {
 		"LAMBDA_TASK_ROOT":                code,
 		"LAMBDA_RUNTIME_DIR":              runtimeDir,
 	})
+	v["AWS_LAMBDA_LOG_FORMAT"] = "Text"
+	if s.JSONLogs {
+		v["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
+		v["AWS_LAMBDA_LOG_LEVEL"] = levelNames[env.journal.application]
+	}
 	if env.interpreter.family != "provided" {
 		v["AWS_EXECUTION_ENV"] = "AWS_Lambda_" + s.Runtime
 	}

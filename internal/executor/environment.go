@@ -29,7 +29,7 @@ type environment struct {
 	id          string
 	created     time.Time
 	stream      LogStream
-	journal     journal
+	journal     *journal
 	interpreter Interpreter
 	memory      memory
 	deadline    time.Time // of the last invocation
@@ -63,7 +63,7 @@ func (e *Executor) newEnvironment(p *pool, s *Spec) *environment {
 		Function: s.Function, Version: s.Version, Group: s.LogGroup,
 		Name: now.UTC().Format("2006/01/02/[") + s.Version + "]" + id,
 	}
-	env.journal.sink, env.journal.stream = e.cfg.Logs, &env.stream
+	env.journal = newJournal(s, &env.stream, e.cfg.Logs)
 	return env
 }
 
@@ -97,6 +97,7 @@ func (env *environment) initialise(ctx context.Context, limit time.Duration, pha
 	if err := env.prepare(ctx); err != nil {
 		return nil, 0, err
 	}
+	env.logInitStart(phase)
 	start := time.Now()
 	if err := env.start(); err != nil {
 		env.executor.log.ErrorContext(ctx, "cannot start an execution environment", "function", env.spec.Function, "version", env.spec.Version, "error", err)
@@ -109,6 +110,7 @@ func (env *environment) initialise(ctx context.Context, limit time.Duration, pha
 	var failure *initFailure
 	switch a := env.api.take(); {
 	case err == nil && a == nil:
+		env.logInit(took, phase, "", "")
 		return nil, took, nil
 	case err == nil:
 		failure = &initFailure{payload: a.payload, errorType: a.errorType, repeatable: true}
@@ -128,8 +130,19 @@ func (env *environment) initialise(ctx context.Context, limit time.Duration, pha
 	if failure.timeout {
 		status = "timeout"
 	}
-	env.journal.platform(time.Now(), initReportLine(nil, took, phase, status, failure.errorType))
+	env.logInit(took, phase, status, failure.errorType)
 	return failure, took, nil
+}
+
+// logInit logs how an initialisation ended. status is empty if it succeeded.
+func (env *environment) logInit(took time.Duration, phase, status, errorType string) {
+	if env.journal.wanted() {
+		env.output.drain()
+		now := time.Now()
+		done, report := initRecords(took, phase, status, errorType)
+		env.journal.platform(now, done)
+		env.journal.platform(now, report)
+	}
 }
 
 // prepare does what only the first initialisation needs.
@@ -142,11 +155,18 @@ func (env *environment) prepare(ctx context.Context) error {
 		return err
 	}
 	env.interpreter = in
-	name := in.family + ":" + in.Version
+	return nil
+}
+
+// logInitStart logs that an initialisation begins.
+func (env *environment) logInitStart(phase string) {
+	if !env.journal.wanted() {
+		return
+	}
+	name := env.interpreter.family + ":" + env.interpreter.Version
 	digest := sha256.Sum256([]byte(name))
 	arn := "arn:aws:lambda:" + env.executor.cfg.Region + "::runtime:" + hex.EncodeToString(digest[:])
-	env.journal.platform(time.Now(), initStartLine(nil, name, arn))
-	return nil
+	env.journal.platform(time.Now(), initStartRecord(env.spec, phase, name, arn))
 }
 
 // start starts the runtime process.
@@ -210,7 +230,7 @@ func (env *environment) enter() error {
 
 // run starts the runtime.
 func (env *environment) run() (*sandbox.Process, *outputPipe, error) {
-	output, err := newOutputPipe(&env.journal)
+	output, err := newOutputPipe(env.journal, &env.journal.function)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -294,7 +314,7 @@ func (env *environment) beginLog(in *Invocation, at time.Time) {
 	}
 	env.journal.begin(in.RequestID, in.Tail)
 	if wanted {
-		env.journal.platform(at, startLine(nil, in.RequestID, env.spec.Version))
+		env.journal.platform(at, startRecord(in, env.spec.Version))
 	}
 }
 
@@ -354,11 +374,11 @@ func (env *environment) failWith(in *Invocation, start time.Time, r *Result, o s
 	env.output.drain()
 	now := time.Now()
 	if o == serin.OutcomeTimeout {
-		env.journal.platform(now, fmt.Appendf(nil, "%s %s %s", now.UTC().Format("2006-01-02T15:04:05.000Z"), in.RequestID, message))
+		env.journal.platform(now, faultRecord(fmt.Appendf(nil, "%s %s %s", now.UTC().Format(timeFormat), in.RequestID, message)))
 		env.finish(in, start, r, "timeout", "")
 		return
 	}
-	env.journal.platform(now, []byte(text+"\n"+errorType))
+	env.journal.platform(now, faultRecord([]byte(text+"\n"+errorType)))
 	env.finish(in, start, r, "error", errorType)
 }
 
@@ -373,9 +393,10 @@ func (env *environment) finish(in *Invocation, start time.Time, r *Result, statu
 	r.MaxMemoryMB = env.memory.megabytes(env.process, now)
 	if env.journal.wanted() {
 		env.output.drain()
-		line := make([]byte, 0, 256)
-		env.journal.platform(now, endLine(line, in.RequestID))
-		env.journal.platform(now, reportLine(line, in.RequestID, env.spec.MemoryMB, r, status, errorType))
+		done, end, report := endRecords(in, env.spec, r, status, errorType)
+		env.journal.platform(now, done)
+		env.journal.platform(now, end)
+		env.journal.platform(now, report)
 	}
 	r.Tail = env.journal.finish()
 }

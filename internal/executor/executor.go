@@ -82,6 +82,10 @@ type Spec struct {
 	Timeout   time.Duration // of one invocation
 	Env       map[string]string
 	LogGroup  string
+	// JSONLogs is the log format JSON instead of Text. Then the levels (TRACE to FATAL, "" for INFO) say what is left out
+	// of the log: of the function's own lines, and of those of the platform.
+	JSONLogs                            bool
+	ApplicationLogLevel, SystemLogLevel string
 }
 
 // Key returns what environments of the version are pooled by.

@@ -17,10 +17,11 @@ type LogStream struct {
 	Group, Name       string
 }
 
-// LogSink takes a log event: a line of the function's output or of the platform's. requestID is
+// LogSink takes a log event: a line of the function's output, of an extension's or of the platform's. requestID is
 // empty outside of an invocation. The line has no final newline and may be used during the call only. Events of
-// one stream come one at a time; while a sink is busy the function's output backs up in its pipe and in
-// the end the function waits.
+// one stream come one at a time and in order, on a goroutine of the stream. When a result is returned, its sink has
+// had the whole log, unless the sink took longer than 100 ms. A sink that is slow slows the
+// function down; behind one that is stuck for a second, output is dropped and a line of the log says how much.
 type LogSink func(stream *LogStream, at time.Time, requestID string, line []byte)
 
 const (
@@ -33,17 +34,46 @@ const (
 	maxPipe = 1 << 20
 )
 
-// journal collects the log of one environment.
+// journal collects the log of one environment and passes it on to the sink and to the result of an invocation.
 type journal struct {
-	sink   LogSink // nil discards
-	stream *LogStream
+	queue *logQueue // nil discards
+	// json says that lines of the platform are JSON objects, and that lines below a level are left out.
+	json                bool
+	application, system logLevel
 
 	mu        sync.Mutex
 	requestID string
-	partial   []byte // a line that has no end yet
+	function  lineSource
 	tail      []byte // of the invocation that runs, if it asked for it
 	tailing   bool
 	event     []byte // scratch
+}
+
+// lineSource is a process whose output is logged.
+type lineSource struct {
+	partial []byte // a line that has no end yet
+}
+
+// newJournal returns the log of an environment of s.
+func newJournal(s *Spec, stream *LogStream, sink LogSink) *journal {
+	j := &journal{json: s.JSONLogs, application: levelTrace, system: levelTrace}
+	if s.JSONLogs {
+		j.application = parseLevel(s.ApplicationLogLevel)
+		j.system = parseLevel(s.SystemLogLevel)
+	}
+	if sink != nil {
+		j.queue = &logQueue{sink: sink, stream: stream, notice: j.lossNotice}
+	}
+	return j
+}
+
+// lossNotice is the line that says what was dropped.
+func (j *journal) lossNotice(lost logLoss) []byte {
+	r := lossRecord(lost, "The log could not be written as fast as the function wrote to it.")
+	if j.json {
+		return r.object(time.Now())
+	}
+	return r.text
 }
 
 // begin starts the log of an invocation.
@@ -56,57 +86,68 @@ func (j *journal) begin(requestID string, tail bool) {
 // finish ends the log of an invocation and returns its last tailSize bytes if it asked for them.
 func (j *journal) finish() []byte {
 	j.mu.Lock()
-	defer j.mu.Unlock()
 	tail := j.tail
 	j.requestID, j.tailing, j.tail = "", false, nil
+	j.mu.Unlock()
+	if j.queue != nil {
+		j.queue.settle()
+	}
 	return tail[max(0, len(tail)-tailSize):]
 }
 
 // wanted reports whether anybody reads the log.
 func (j *journal) wanted() bool {
+	if j.queue != nil {
+		return true
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.sink != nil || j.tailing
+	return j.tailing
 }
 
-// platform logs a line of the platform. A line of the function that has no end yet ends before it.
-func (j *journal) platform(at time.Time, line []byte) {
+// platform logs what the platform has to say. A line of the function that has no end yet ends before it.
+func (j *journal) platform(at time.Time, r record) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.endLine(at)
-	j.emit(at, line)
+	j.endLine(&j.function, at)
+	switch {
+	case !j.json && len(r.text) > 0:
+		j.write(at, r.text, true)
+	case j.json && !r.legacy && r.level >= j.system && (j.queue != nil || j.tailing):
+		j.write(at, r.object(at), true)
+	}
 }
 
-// output logs what the function has written.
-func (j *journal) output(at time.Time, data []byte) {
+// output logs what a process has written.
+func (j *journal) output(from *lineSource, at time.Time, data []byte) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for len(data) > 0 {
 		line, rest, complete := bytes.Cut(data, []byte("\n"))
-		if room := maxLine - len(j.partial); len(line) > room {
+		if room := maxLine - len(from.partial); len(line) > room {
 			line, rest, complete = data[:room], data[room:], true
 		}
 		data = rest
 		switch {
 		case !complete:
-			j.partial = append(j.partial, line...)
-		case len(j.partial) == 0:
+			from.partial = append(from.partial, line...)
+		case len(from.partial) == 0:
 			j.emit(at, line)
 		default:
-			j.partial = append(j.partial, line...)
-			j.endLine(at)
+			from.partial = append(from.partial, line...)
+			j.endLine(from, at)
 		}
 	}
 }
 
-func (j *journal) endLine(at time.Time) {
-	if len(j.partial) > 0 {
-		j.emit(at, j.partial)
-		j.partial = j.partial[:0]
+func (j *journal) endLine(from *lineSource, at time.Time) {
+	if len(from.partial) > 0 {
+		j.emit(at, from.partial)
+		from.partial = from.partial[:0]
 	}
 }
 
-// emit passes an event on. Runtimes write a line break inside an event as a carriage return.
+// emit passes a line of a process on. Runtimes write a line break inside an event as a carriage return.
 func (j *journal) emit(at time.Time, line []byte) {
 	line = bytes.TrimSuffix(line, []byte("\r"))
 	if bytes.IndexByte(line, '\r') >= 0 {
@@ -118,14 +159,31 @@ func (j *journal) emit(at time.Time, line []byte) {
 		}
 		line = j.event
 	}
-	if j.sink != nil {
-		j.sink(j.stream, at, j.requestID, line)
+	if j.application > levelTrace {
+		if level, ok := lineLevel(line); ok && level < j.application {
+			return
+		}
+	}
+	j.write(at, line, false)
+}
+
+// write writes a line to the sink and to the result of the invocation.
+func (j *journal) write(at time.Time, line []byte, vital bool) {
+	if j.queue != nil {
+		j.queue.add(at, j.requestID, line, vital)
 	}
 	if j.tailing {
 		if len(j.tail) > 4*tailSize {
 			j.tail = append(j.tail[:0], j.tail[len(j.tail)-tailSize:]...)
 		}
 		j.tail = append(append(j.tail, line[max(0, len(line)-tailSize):]...), '\n')
+	}
+}
+
+// awaitRoom waits while the sink is behind, but not for ever.
+func (j *journal) awaitRoom() {
+	if j.queue != nil {
+		j.queue.awaitRoom()
 	}
 }
 
@@ -136,6 +194,7 @@ func (j *journal) emit(at time.Time, line []byte) {
 // when it returns.
 type outputPipe struct {
 	journal *journal
+	source  *lineSource
 	read    *os.File
 	write   *os.File // to give to the process
 	raw     syscall.RawConn
@@ -143,7 +202,7 @@ type outputPipe struct {
 	done    chan struct{}
 }
 
-func newOutputPipe(j *journal) (*outputPipe, error) {
+func newOutputPipe(j *journal, source *lineSource) (*outputPipe, error) {
 	read, write, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -154,7 +213,7 @@ func newOutputPipe(j *journal) (*outputPipe, error) {
 		_ = write.Close()
 		return nil, err
 	}
-	return &outputPipe{journal: j, read: read, write: write, raw: raw, done: make(chan struct{})}, nil
+	return &outputPipe{journal: j, source: source, read: read, write: write, raw: raw, done: make(chan struct{})}, nil
 }
 
 // buffers are what pipes are read into: one for every pipe would be idle memory.
@@ -170,6 +229,7 @@ func (p *outputPipe) run() {
 		for more := true; more && !end; {
 			// The lock is free in between, or a function that never stops to write would keep drain out.
 			more, end = p.readAvailable(fd, len(buffer{}))
+			p.journal.awaitRoom()
 		}
 		return end
 	})
@@ -193,7 +253,7 @@ func (p *outputPipe) readAvailable(fd uintptr, limit int) (more, end bool) {
 		n, err := unix.Read(int(fd), buf[:])
 		switch {
 		case n > 0:
-			p.journal.output(time.Now(), buf[:n])
+			p.journal.output(p.source, time.Now(), buf[:n])
 			limit -= n
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EAGAIN):

@@ -123,27 +123,27 @@ func millisecondsOf(d time.Duration) string { return string(millis(nil, d)) }
 
 func TestJournal(t *testing.T) {
 	var events logRecorder
-	j := journal{sink: events.sink, stream: &LogStream{}}
+	j := newJournal(&Spec{}, &LogStream{}, events.sink)
 	now := time.Now()
 	j.begin("r", true)
 	for _, chunk := range []string{"one\ntw", "o", "\n\nthree\r\nfo\rur\n", "part"} {
-		j.output(now, []byte(chunk))
+		j.output(&j.function, now, []byte(chunk))
 	}
-	j.platform(now, []byte("END"))
+	j.platform(now, record{text: []byte("END")})
 	long := strings.Repeat("x", maxLine)
-	j.output(now, []byte(long))
-	j.output(now, []byte("yz\nlast\n"))
+	j.output(&j.function, now, []byte(long))
+	j.output(&j.function, now, []byte("yz\nlast\n"))
+	tail := string(j.finish())
 	got := events.lines("")
 	want := []string{"one", "two", "", "three", "fo\nur", "part", "END", long, "yz", "last"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)
 	}
-	tail := string(j.finish())
 	if all := strings.Join(want, "\n") + "\n"; len(tail) != tailSize || !strings.HasSuffix(all, tail) {
 		t.Errorf("tail of %d bytes: %.100q", len(tail), tail)
 	}
 	j.begin("s", false)
-	j.output(now, []byte("x\n"))
+	j.output(&j.function, now, []byte("x\n"))
 	if tail := j.finish(); len(tail) != 0 {
 		t.Errorf("tail %q that nobody asked for", tail)
 	}

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 )
@@ -68,6 +69,26 @@ func statusFields(b []byte, status, errorType string) []byte {
 		b = append(b, '\t')
 	}
 	return b
+}
+
+// xrayFields says which X-Ray trace an invocation that is sampled belongs to, as the second line of its report.
+func xrayFields(b []byte, traceID string) []byte {
+	root := traceField(traceID, "Root")
+	if root == "" || traceField(traceID, "Sampled") != "1" {
+		return b
+	}
+	b = append(b, "\nXRAY TraceId: "...)
+	b = append(b, root...)
+	if parent := traceField(traceID, "Parent"); parent != "" {
+		b = append(b, "\tSegmentId: "...)
+		b = append(b, parent...)
+	}
+	return append(b, "\tSampled: true\t"...)
+}
+
+// lossLine says that lines were dropped. AWS has no such line.
+func lossLine(lost logLoss, reason string) []byte {
+	return fmt.Appendf(nil, "LOGS_DROPPED Records: %d\tBytes: %d\tReason: %s", lost.records, lost.bytes, reason)
 }
 
 // timeoutText says that a function ran into its time limit.

@@ -224,6 +224,7 @@ func (i *Invoker) spec(ctx context.Context, route router.Route) (*executor.Spec,
 		Runtime: v.Config.Runtime, Handler: v.Config.Handler, CodeDir: dir, LayersDir: layers,
 		MemoryMB: v.Config.MemorySize, TmpMB: v.Config.EphemeralStorage, Timeout: time.Duration(v.Config.Timeout) * time.Second,
 		Env: v.Config.Environment, LogGroup: v.Config.Logging.Group,
+		JSONLogs: v.Config.Logging.Format == "JSON", ApplicationLogLevel: v.Config.Logging.ApplicationLevel, SystemLogLevel: v.Config.Logging.SystemLevel,
 	}
 	i.specs.Store(v, s)
 	return s, nil

@@ -107,7 +107,36 @@ function print(text) {
   }
 }
 
+const jsonLogs = process.env.AWS_LAMBDA_LOG_FORMAT === 'JSON';
+
+// errorFields returns what a log line in JSON format says of an error.
+function errorFields(error) {
+  return {
+    errorType: error?.constructor?.name ?? 'UnknownError',
+    errorMessage: error.message,
+    stackTrace: typeof error.stack === 'string' ? error.stack.split('\n') : [],
+  };
+}
+
+function jsonLine(level, args) {
+  const line = { timestamp: new Date().toISOString(), level, requestId };
+  if (args.length > 1) {
+    const error = args.slice(1).find((arg) => arg instanceof Error);
+    return JSON.stringify({ ...line, message: util.format(...args), ...(error && errorFields(error)) });
+  }
+  try {
+    const expand = (_, value) => (value instanceof Error ? { ...errorFields(value), ...value } : value);
+    return JSON.stringify({ ...line, message: args[0] }, expand);
+  } catch {
+    return JSON.stringify({ ...line, message: util.format(args[0]) });
+  }
+}
+
 function log(level, ...args) {
+  if (jsonLogs) {
+    print(`${jsonLine(level, args)}\n`);
+    return;
+  }
   const line = `${new Date().toISOString()}\t${requestId}\t${level}\t${util.format(...args)}`;
   // A carriage return is a line break inside one log event.
   print(`${line.replace(/\n/g, '\r')}\n`);
@@ -123,6 +152,10 @@ function patchConsole() {
 }
 
 function logError(title, error) {
+  if (jsonLogs) {
+    console.error(title, error instanceof Error ? error : new Error(error));
+    return;
+  }
   console.error(title, formatted(error instanceof Error ? error : new Error(error)));
 }
 

@@ -203,7 +203,19 @@ def _encode(value):
 # ---- Log ------------------------------------------------------------------------------------------
 
 
+_json_logs = os.environ.get("AWS_LAMBDA_LOG_FORMAT") == "JSON"
+_json_time = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def _json_line(fields):
+    return json.dumps(fields, ensure_ascii=False, default=repr) + "\n"
+
+
 def _log_error(error):
+    if _json_logs:
+        head = {"timestamp": time.strftime(_json_time, time.gmtime()), "log_level": "ERROR"}
+        sys.stdout.write(_json_line(head | error))
+        return
     text = "[ERROR]"
     if error["errorType"]:
         text += " " + error["errorType"]
@@ -228,18 +240,46 @@ def _setup_logging(logging):
             record.aws_request_id = _request_id or ""
             return True
 
+    class JSONFormatter(logging.Formatter):
+        standard = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "aws_request_id"}
+
+        def format(self, record):
+            line = {
+                "timestamp": self.formatTime(record, _json_time),
+                "level": record.levelname,
+                "message": record.getMessage(),
+                "logger": record.name,
+                "requestId": record.aws_request_id or None,
+            }
+            if record.exc_info and record.exc_info[0]:
+                import traceback
+
+                line["stackTrace"] = traceback.format_tb(record.exc_info[2])
+                line["errorType"] = record.exc_info[0].__name__
+                line["errorMessage"] = str(record.exc_info[1])
+                line["location"] = "%s:%s:%d" % (record.pathname, record.funcName, record.lineno)
+            for name, value in record.__dict__.items():
+                if name not in self.standard:
+                    line.setdefault(name, value)
+            return _json_line({name: value for name, value in line.items() if value is not None})
+
     logging.Formatter.converter = time.gmtime
     handler = LambdaLoggerHandler()
-    handler.setFormatter(
-        logging.Formatter(
-            "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n",
-            "%Y-%m-%dT%H:%M:%S",
+    if _json_logs:
+        handler.setFormatter(JSONFormatter())
+    else:
+        handler.setFormatter(
+            logging.Formatter(
+                "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n",
+                "%Y-%m-%dT%H:%M:%S",
+            )
         )
-    )
     handler.addFilter(LambdaLoggerFilter())
     root = logging.getLogger()
     level = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "")
-    if level in logging._nameToLevel:
+    if level == "TRACE":
+        root.setLevel(logging.NOTSET)
+    elif level in logging._nameToLevel:
         root.setLevel(level)
     root.addHandler(handler)
 
