@@ -21,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
+	"serin/internal/sandbox"
 	"serin/internal/server"
 )
 
@@ -312,7 +313,7 @@ func TestCodeDownload(t *testing.T) {
 
 // A function that is being invoked when the server is told to stop still gets to answer.
 func TestShutdownFinishesInvocations(t *testing.T) {
-	r := start(t)
+	r := start(t, func(c *server.Config) { c.Isolation = sandbox.IsolationNone }) // the function writes where the test looks
 	marker := filepath.Join(t.TempDir(), "started")
 	r.create(t, "slow", `
 import time

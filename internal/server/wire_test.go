@@ -27,7 +27,7 @@ var update = flag.Bool("update", false, "rewrite the answers in testdata/wire by
 
 // TestWire holds the server to the golden files in testdata/wire: literal requests and the literal answers that
 // AWS gives to them. A file is a txtar archive. Its comment says which facts it covers; a line "Needs python3." in it
-// skips the file where there is no python3. A part called "file: NAME" is a file for packages. Every other part is a
+// skips the file where there is no python3, "Needs isolation." where functions are not isolated. A part called "file: NAME" is a file for packages. Every other part is a
 // request to a fresh server, sent in order and followed by a part "answer".
 //
 // A request is its method and target, then headers, then after an empty line the body. It is signed unless it says
@@ -58,6 +58,10 @@ func testWire(t *testing.T, file string) {
 	must(t, err)
 	golden := txtar.Parse(text)
 	for _, m := range needed.FindAllStringSubmatch(string(golden.Comment), -1) {
+		if m[1] == "isolation" {
+			isolates(t)
+			continue
+		}
 		needs(t, m[1])
 	}
 	w := newWire(t)

@@ -229,7 +229,7 @@ var (
 		{regexp.MustCompile(`Duration: \d+\.\d\d ms`), "Duration: <n.nn> ms"},
 		{regexp.MustCompile(`Billed Duration: \d+ ms`), "Billed Duration: <n> ms"},
 		{regexp.MustCompile(`Max Memory Used: \d+ MB`), "Max Memory Used: <n> MB"},
-		{regexp.MustCompile(`/[^" ]*/packages/[0-9a-f]{64}/`), "<code>/"},
+		{regexp.MustCompile(`/[^" ]*/packages/[0-9a-f]{64}/`), "/var/task/"},
 		{regexp.MustCompile(`("  File \\"[^"\\]*importlib(?:[^"\\]|\\.)*", )+`), "<frames of importlib>, "},
 	}
 )
