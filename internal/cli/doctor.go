@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -65,16 +66,12 @@ func diagnose(ctx context.Context) (_ *diagnosis, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	e, err := executor.New(executor.Config{Dir: dir})
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if failure := e.Close(ctx); err == nil {
-			err = failure
-		}
-	}()
+	defer func() { err = errors.Join(err, e.Close(ctx)) }()
 	d := &diagnosis{Platform: runtime.GOOS + "/" + runtime.GOARCH, Network: "ok"}
 	for _, p := range e.Protections() {
 		d.Protections = append(d.Protections, protection(p))

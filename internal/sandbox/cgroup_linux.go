@@ -95,7 +95,7 @@ func (g *cgroups) openUnified(dir, name string) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range strings.Fields(string(available)) {
+	for c := range strings.FieldsSeq(string(available)) {
 		enable := func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+c), 0)
 		}
@@ -148,7 +148,7 @@ func ownGroups() (map[string]string, error) {
 		case "cgroup2":
 			at[""] = [2]string{f[4], f[3]}
 		case "cgroup":
-			for _, c := range strings.Split(kind[2], ",") {
+			for c := range strings.SplitSeq(kind[2], ",") {
 				at[c] = [2]string{f[4], f[3]}
 			}
 		}
@@ -159,7 +159,7 @@ func ownGroups() (map[string]string, error) {
 		if len(f) < 3 {
 			continue
 		}
-		for _, c := range strings.Split(f[1], ",") {
+		for c := range strings.SplitSeq(f[1], ",") {
 			if m, ok := at[c]; ok && (c == "" || c == "memory" || c == "cpu" || c == "pids") {
 				below := strings.TrimPrefix(f[2], strings.TrimSuffix(m[1], "/"))
 				own[c] = filepath.Join(m[0], below)
@@ -175,7 +175,7 @@ func cleanGroups(dir string) {
 	for _, s := range stale {
 		number, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(s), groupPrefix), "-")
 		pid, err := strconv.Atoi(number)
-		if err != nil || pid == os.Getpid() || syscall.Kill(pid, 0) != syscall.ESRCH { //nolint:errorlint // an errno itself
+		if err != nil || pid == os.Getpid() || syscall.Kill(pid, 0) != syscall.ESRCH {
 			continue
 		}
 		below, _ := filepath.Glob(filepath.Join(s, "*", "cgroup.procs"))

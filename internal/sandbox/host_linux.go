@@ -178,7 +178,7 @@ func (h *Host) try() error {
 	}
 	<-p.Done()
 	if !errors.Is(p.End().StartError, unix.EACCES) {
-		return fmt.Errorf("a sandbox does not work: %v", p.End()) //nolint:errorlint // it describes an end
+		return fmt.Errorf("a sandbox does not work: %v", p.End())
 	}
 	return nil
 }

@@ -32,8 +32,7 @@ type isolated struct {
 
 	number uint64 // of the last command
 	frozen bool
-	out    atomic.Bool // of memory
-	stop   sync.Once
+	out    atomic.Bool   // of memory
 	gone   chan struct{} // nothing is left
 }
 

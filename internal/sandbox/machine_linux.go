@@ -86,11 +86,8 @@ type word struct {
 	value  operand
 }
 
-// add appends an instruction and returns its index.
-func (p *program) add(i instruction) int {
-	p.code = append(p.code, i)
-	return len(p.code) - 1
-}
+// add appends an instruction.
+func (p *program) add(i instruction) { p.code = append(p.code, i) }
 
 // call appends a system call that ends the program if it fails.
 func (p *program) call(what string, number uintptr, args ...operand) {

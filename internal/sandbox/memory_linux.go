@@ -68,7 +68,7 @@ func (c *cgroup) watchMemory(memoryMB int, events *os.File, ended <-chan struct{
 	defer ticker.Stop()
 	for {
 		if err := awaitPressure(events); err != nil {
-			return nil //nolint:nilerr // the sandbox has ended
+			return nil // the sandbox has ended
 		}
 		for {
 			processes, all, err := c.memoryUsed()

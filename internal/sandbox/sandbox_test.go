@@ -206,7 +206,7 @@ func testFreeze(t *testing.T, s *Sandbox, paths *Paths) {
 // TestIsolated looks around from inside.
 func TestIsolated(t *testing.T) {
 	h := isolating(t)
-	shown, err := os.MkdirTemp("/var/tmp", "shown-") // the sandbox has a /tmp of its own
+	shown, err := os.MkdirTemp("/var/tmp", "shown-") //nolint:usetesting // the sandbox has a /tmp of its own
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,15 +43,14 @@ const (
 	dataArgs   = 16
 )
 
-// filterBuilder writes a filter from its end to its beginning in the head of the reader: each rule returns or
-// falls through.
+// filterBuilder collects the instructions of a filter, in which each rule returns or falls through.
 type filterBuilder []unix.SockFilter
 
 func (f *filterBuilder) load(offset uint32) {
 	*f = append(*f, unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: offset})
 }
 
-// give ends the filter with an action unless the comparison skips over it.
+// give ends the filter with an action, unless a comparison has skipped it.
 func (f *filterBuilder) give(action uint32) {
 	*f = append(*f, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: action})
 }
