@@ -215,20 +215,20 @@ func TestIsolated(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, paths := entered(t, h, &Contents{Show: []string{shown}})
-	for script, want := range map[string]string{
-		"id -u":    "993\n",
-		"hostname": "localhost\n",
-		"pwd":      "/var/task\n",
-		"ls /mnt":  "",
-		"cat " + shown + "/f; ls " + filepath.Dir(shown):                               "shown" + filepath.Base(shown) + "\n",
-		"grep -E 'CapBnd|NoNewPrivs|^Seccomp:' /proc/self/status | tr -s '\\t\\n' ' '": "CapBnd: 0000000000000000 NoNewPrivs: 1 Seccomp: 2 ",
-		"touch /var/task/x 2>&1; touch /tmp/x && echo made":                            "touch: cannot touch '/var/task/x': Read-only file system\nmade\n",
-		"df --output=size -k /tmp | tail -1 | tr -d ' '":                               "65536\n",
-		"ulimit -n; ulimit -c": "1024\n0\n",
-		"ls /sys 2>/dev/null; x=$(cat /proc/[0-9]*/comm); echo $x": "machine sh cat\n",
+	for _, look := range [][2]string{
+		{"id -u", "993\n"},
+		{"hostname", "localhost\n"},
+		{"pwd", "/var/task\n"},
+		{"ls /mnt", ""},
+		{"cat " + shown + "/f; ls " + filepath.Dir(shown), "shown" + filepath.Base(shown) + "\n"},
+		{"grep -E 'CapBnd|NoNewPrivs|^Seccomp:' /proc/self/status | tr -s '\\t\\n' ' '", "CapBnd: 0000000000000000 NoNewPrivs: 1 Seccomp: 2 "},
+		{"touch /var/task/x 2>&1; touch /tmp/x && echo made", "touch: cannot touch '/var/task/x': Read-only file system\nmade\n"},
+		{"df --output=size -k /tmp | tail -1 | tr -d ' '", "65536\n"},
+		{"ulimit -n; ulimit -c", "1024\n0\n"},
+		{"ls /sys 2>/dev/null; x=$(cat /proc/[0-9]*/comm); echo $x", "machine sh cat\n"},
 	} {
-		if got := output(t, s, &paths, script); got != want {
-			t.Errorf("%s: %q, want %q", script, got, want)
+		if got := output(t, s, &paths, look[0]); got != look[1] {
+			t.Errorf("%s: %q, want %q", look[0], got, look[1])
 		}
 	}
 }
