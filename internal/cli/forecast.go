@@ -23,6 +23,9 @@ type forecast struct {
 	Late bool `json:"late"`
 }
 
+// leastObserved is how long an alias must have been watched before silence means anything.
+const leastObserved = 10 * time.Second
+
 // newForecast says what to expect of steps that need evidence, nil if none do.
 func newForecast(p *plan, alias *api.AliasStatus, at time.Time) *forecast {
 	steps := p.Steps
@@ -30,7 +33,11 @@ func newForecast(p *plan, alias *api.AliasStatus, at time.Time) *forecast {
 		return nil
 	}
 	var f forecast
-	if elapsed := at.Sub(alias.Since).Seconds(); elapsed > 0 {
+	elapsed := at.Sub(alias.Since).Seconds()
+	if elapsed < leastObserved.Seconds() && alias.Requests == 0 {
+		return nil // too early to say that there is no traffic
+	}
+	if elapsed > 0 {
 		f.RequestsPerSecond = math.Round(1000*float64(alias.Requests)/elapsed) / 1000
 	}
 	if f.RequestsPerSecond == 0 {

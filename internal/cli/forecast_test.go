@@ -40,6 +40,10 @@ func TestForecast(t *testing.T) {
 	if f := planned(0, nil).Forecast; !f.Late || f.Seconds != 0 {
 		t.Errorf("without traffic: %+v", f)
 	}
+	young := planned(0, nil)
+	if f := newForecast(young, &api.AliasStatus{Since: began}, began.Add(time.Second)); f != nil {
+		t.Errorf("silence of a second: %+v", f)
+	}
 	for name, p := range map[string]*plan{
 		"by time": planned(10, func(p *serin.Policy) { p.Pace, p.Bake = serin.PaceTime, serin.Duration(time.Minute) }),
 		"by hand": planned(10, func(p *serin.Policy) { p.Pace = serin.PaceHand }),
