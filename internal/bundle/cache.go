@@ -83,28 +83,49 @@ func (c *Cache) Dir(ctx context.Context, sha256hex string) (string, error) {
 	if !isSHA256(sha256hex) {
 		return "", fmt.Errorf("package %.80q: the name is not a SHA-256", sha256hex)
 	}
-	final := filepath.Join(c.dir, sha256hex)
+	return c.made(ctx, sha256hex, func(ctx context.Context, temp string) error { return c.unpack(ctx, sha256hex, temp) })
+}
+
+// made returns the path of the directory with a name. If it is not there, fill gets an empty one to fill; callers that
+// ask at the same time share that.
+func (c *Cache) made(ctx context.Context, name string, fill func(ctx context.Context, temp string) error) (string, error) {
+	final := filepath.Join(c.dir, name)
 	if _, err := os.Lstat(final); err == nil {
 		return final, nil
 	}
-	shared := c.flight.DoChan(sha256hex, func() (any, error) {
+	shared := c.flight.DoChan(name, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unpackLimit)
 		defer cancel()
-		// An unpacking may have ended between the look above and this one.
+		// It may have been made between the look above and this one.
 		if _, err := os.Lstat(final); err == nil {
 			return nil, nil
 		}
-		return nil, c.unpack(ctx, sha256hex, final)
+		return nil, c.make(final, func(temp string) error { return fill(ctx, temp) })
 	})
 	select {
 	case result := <-shared:
 		if result.Err != nil {
-			return "", fmt.Errorf("package %s: %w", sha256hex, result.Err)
+			return "", fmt.Errorf("package %s: %w", name, result.Err)
 		}
 		return final, nil
 	case <-ctx.Done():
 		return "", context.Cause(ctx)
 	}
+}
+
+// make makes the directory final in one step: it is complete, or not there.
+func (c *Cache) make(final string, fill func(temp string) error) error {
+	temp, err := os.MkdirTemp(c.dir, tempPrefix)
+	if err != nil {
+		return err
+	}
+	if err = fill(temp); err == nil {
+		err = os.Rename(temp, final)
+	}
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(temp))
+	}
+	return nil
 }
 
 // Remove deletes the packages that keep says no to. Keep must say yes to every package that an
@@ -138,8 +159,8 @@ func isSHA256(s string) bool {
 	return len(s) == hex.EncodedLen(sha256.Size) && strings.Trim(s, "0123456789abcdef") == ""
 }
 
-// unpack makes the directory final from the blob.
-func (c *Cache) unpack(ctx context.Context, sha256hex, final string) (err error) {
+// unpack fills a directory from the blob.
+func (c *Cache) unpack(ctx context.Context, sha256hex, temp string) error {
 	zip, size, closer, err := c.blob(ctx, sha256hex)
 	if err != nil {
 		return err
@@ -159,19 +180,7 @@ func (c *Cache) unpack(ctx context.Context, sha256hex, final string) (err error)
 	if err != nil {
 		return err
 	}
-	temp, err := os.MkdirTemp(c.dir, tempPrefix)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.RemoveAll(temp))
-		}
-	}()
-	if err := a.unpack(ctx, temp); err != nil {
-		return err
-	}
-	return os.Rename(temp, final)
+	return a.unpack(ctx, temp)
 }
 
 // unpack writes the tree into the empty directory dir. Links come last, so that nothing is ever

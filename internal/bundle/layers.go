@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -31,48 +30,17 @@ func (c *Cache) Layers(ctx context.Context, sha256hex ...string) (string, error)
 		return dirs[0], nil
 	}
 	sum := sha256.Sum256([]byte(strings.Join(sha256hex, "\n")))
-	name := hex.EncodeToString(sum[:])
-	final := filepath.Join(c.dir, name)
-	shared := c.flight.DoChan(name, func() (any, error) {
-		if _, err := os.Lstat(final); err == nil {
-			return nil, nil
+	return c.made(ctx, hex.EncodeToString(sum[:]), func(_ context.Context, temp string) error {
+		for _, dir := range dirs {
+			if err := overlay(dir, temp); err != nil {
+				return err
+			}
 		}
-		return nil, c.merge(dirs, final)
+		return os.Chmod(temp, 0o755)
 	})
-	select {
-	case result := <-shared:
-		if result.Err != nil {
-			return "", fmt.Errorf("merge layers: %w", result.Err)
-		}
-		return final, nil
-	case <-ctx.Done():
-		return "", context.Cause(ctx)
-	}
 }
 
-// merge makes the directory final from others. Its files are links to theirs, which cost no space.
-func (c *Cache) merge(dirs []string, final string) (err error) {
-	temp, err := os.MkdirTemp(c.dir, tempPrefix)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.RemoveAll(temp))
-		}
-	}()
-	for _, dir := range dirs {
-		if err := overlay(dir, temp); err != nil {
-			return err
-		}
-	}
-	if err := os.Chmod(temp, 0o755); err != nil {
-		return err
-	}
-	return os.Rename(temp, final)
-}
-
-// overlay lays the contents of a directory over those of another.
+// overlay lays the contents of a directory over those of another, as links to its files, which cost no space.
 func overlay(from, to string) error {
 	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || path == from {
