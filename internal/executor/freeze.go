@@ -2,6 +2,8 @@ package executor
 
 import (
 	"context"
+	"errors"
+	"os"
 	"sync"
 	"time"
 )
@@ -60,7 +62,7 @@ func (e *Executor) freeze(env *environment) {
 	defer env.ice.mu.Unlock()
 	env.ice.frozen = true
 	e.mu.Unlock()
-	if err := env.sandbox.Freeze(); err != nil {
+	if err := env.sandbox.Freeze(); err != nil && !errors.Is(err, os.ErrClosed) { // or it has ended since
 		e.log.Warn("cannot freeze an execution environment", "function", env.spec.Function, "version", env.spec.Version, "error", err)
 	}
 }

@@ -363,9 +363,9 @@ func (i *isolated) setUp(s *Sandbox) error {
 		return err
 	}
 	i.twin = twin
+	go twin.listen()
 	_, err = i.control.run(twinProgram(), theirs)
 	_ = theirs.Close()
-	go twin.listen()
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ type isolated struct {
 	slot    int
 	cmd     *exec.Cmd
 	control *control // of pid 1
-	twin    *control // of the process that mounts; nil after Enter
+	twin    *control // of the process that mounts, which ends with Enter
 	group   *cgroup
 	uid     int
 
@@ -96,6 +96,22 @@ func (c *control) listen() {
 			}
 		case messageFiles:
 			c.files <- received(oob[:oobn])
+		}
+	}
+}
+
+// close ends the conversation, which ends the machine.
+func (c *control) close() {
+	_ = c.conn.Close() // it may be closed already
+	<-c.ended
+	for {
+		select {
+		case fds := <-c.files:
+			for _, fd := range fds {
+				_ = unix.Close(fd)
+			}
+		default:
+			return
 		}
 	}
 }
@@ -216,9 +232,7 @@ func (i *isolated) Enter(c *Contents) (Paths, error) {
 		}
 	}
 	_, err := i.twin.run(enterProgram(c))
-	_ = i.twin.conn.Close()
-	<-i.twin.ended
-	i.twin = nil
+	i.twin.close()
 	return paths, err
 }
 
@@ -323,7 +337,10 @@ func (i *isolated) bury(s *Sandbox) {
 	// The kernel ends a pid namespace before it lets its first process be waited for.
 	_ = i.cmd.Wait() // how the machine ended does not matter
 	i.control.abandon(Ending{Status: syscall.WaitStatus(syscall.SIGKILL), OutOfMemory: i.out.Load()})
-	_ = i.control.conn.Close()
+	i.control.close()
+	if i.twin != nil {
+		i.twin.close()
+	}
 	for _, f := range []*os.File{s.listener, s.Tun} {
 		if f != nil {
 			_ = f.Close()
