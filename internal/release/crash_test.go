@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,8 +65,9 @@ func journey(p *serin.Policy) {
 
 // travel starts a release and lets something happen at its n-th effect. It reports whether there was an n-th.
 func travel(w *world, n int, then func(kill func())) (id string, happened bool) {
+	var hit atomic.Bool
 	e := &effects{at: n, then: func() {
-		happened = true
+		hit.Store(true)
 		then(func() {
 			w.stop()
 			runtime.Goexit()
@@ -79,7 +81,7 @@ func travel(w *world, n int, then func(kill func())) (id string, happened bool) 
 	deadline := time.Now().Add(time.Minute)
 	for time.Now().Before(deadline) {
 		time.Sleep(100 * time.Millisecond)
-		if r, err := w.store.Release(context.Background(), id); happened || err == nil && !r.Active() {
+		if r, err := w.store.Release(context.Background(), id); hit.Load() || err == nil && !r.Active() {
 			break
 		}
 	}
@@ -87,7 +89,7 @@ func travel(w *world, n int, then func(kill func())) (id string, happened bool) 
 	w.log = slog.DiscardHandler
 	w.run()
 	w.until(id, ended)
-	return id, happened
+	return id, hit.Load()
 }
 
 // Killed between any two effects of a release, the server converges to the same end: the same traffic in the same order,
