@@ -1,12 +1,13 @@
 # One line per target. Everything runs with Go alone; .ci/run also installs what the tests use beyond Go.
 LINT_VERSION = v2.15.0
-.PHONY: build test lint fmt bench bench-evidence demo clean
+.PHONY: build test lint fmt bench bench-exec bench-evidence demo clean
 
 build: ; CGO_ENABLED=0 go build -o bin/serin ./cmd/serin
 test: ; go test -race ./...
 lint: ; go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION) run ./...
 fmt: ; go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION) fmt ./...
 bench: ; go test -run '^$$' -bench . -benchmem ./...
+bench-exec: ; go test -run '^$$' -bench 'InvokeWarm|Throughput|Cold|Thaw|Kill|Idle|Enter' ./internal/executor ./internal/sandbox
 bench-evidence: ; go test ./internal/evidence -run TestSimulation -runs 5000 -v -timeout 3h
 demo: ; go run ./cmd/serin demo
 clean: ; rm -rf bin

@@ -223,6 +223,9 @@ func BenchmarkInvokeWarm(b *testing.B) {
 			fl, stop := startFloor(b, e, s)
 			defer stop()
 			clients := []*client{dial(b, &front{e, s}), dial(b, fl)}
+			if in, err := e.Resolve(b.Context(), s.Runtime); err == nil && frameLoops()[in.family] != nil {
+				clients = append(clients, dial(b, startFrameFloor(b, &in)))
+			}
 			times := make([][]float64, len(clients))
 			for _, c := range clients {
 				for range 200 {
@@ -233,7 +236,7 @@ func BenchmarkInvokeWarm(b *testing.B) {
 			}
 			i := 0
 			for b.Loop() {
-				which := i / 100 % 2
+				which := i / 100 % len(clients)
 				start := time.Now()
 				if err := clients[which].invoke(); err != nil {
 					b.Fatal(err)
@@ -246,48 +249,22 @@ func BenchmarkInvokeWarm(b *testing.B) {
 	}
 }
 
-// BenchmarkInvokeCold compares the time from nothing to a runtime that asks for an invocation, in a new
-// environment and as a bare process, alternating.
-func BenchmarkInvokeCold(b *testing.B) {
-	for _, bench := range benchmarkedFunctions(b) {
-		b.Run(bench.name, func(b *testing.B) {
-			e := newExecutor(b, Config{})
-			needInterpreter(b, e, bench.spec.Runtime)
-			times := make([][]float64, 2)
-			for i := 0; b.Loop(); i++ {
-				s := *bench.spec
-				s.Revision = strconv.Itoa(i)
-				start := time.Now()
-				if err := e.Warm(b.Context(), &s, 1); err != nil {
-					b.Fatal(err)
-				}
-				times[0] = append(times[0], float64(time.Since(start).Nanoseconds())/1e3)
-				e.Retire(func(Key) bool { return false })
-
-				start = time.Now()
-				fl, stop := startFloor(b, e, &s)
-				if _, err := fl.message(); err != nil {
-					b.Fatal(err)
-				}
-				times[1] = append(times[1], float64(time.Since(start).Nanoseconds())/1e3)
-				stop()
-			}
-			report(b, times)
-		})
+func report(b *testing.B, times [][]float64) {
+	b.Helper()
+	if len(times[len(times)-1]) == 0 {
+		return // the first, single iteration
+	}
+	b.ReportMetric(quantile(times[0], 0.5), "executor-p50-µs")
+	b.ReportMetric(quantile(times[1], 0.5), "floor-p50-µs")
+	b.ReportMetric(quantile(times[0], 0.5)/quantile(times[1], 0.5), "p50-ratio")
+	b.ReportMetric(quantile(times[0], 0.99)/quantile(times[1], 0.99), "p99-ratio")
+	if len(times) > 2 {
+		b.ReportMetric(quantile(times[0], 0.5)/quantile(times[2], 0.5), "frame-p50-ratio")
 	}
 }
 
-func report(b *testing.B, times [][]float64) {
-	b.Helper()
-	if len(times[1]) == 0 {
-		return // the first, single iteration
-	}
-	for _, t := range times {
-		slices.Sort(t)
-	}
-	at := func(t []float64, q float64) float64 { return t[int(q*float64(len(t)-1))] }
-	b.ReportMetric(at(times[0], 0.5), "executor-p50-µs")
-	b.ReportMetric(at(times[1], 0.5), "floor-p50-µs")
-	b.ReportMetric(at(times[0], 0.5)/at(times[1], 0.5), "p50-ratio")
-	b.ReportMetric(at(times[0], 0.99)/at(times[1], 0.99), "p99-ratio")
+// quantile returns a quantile of values, which it sorts.
+func quantile(values []float64, q float64) float64 {
+	slices.Sort(values)
+	return values[int(q*float64(len(values)-1))]
 }

@@ -228,6 +228,9 @@ func (h *Host) New() (*Sandbox, error) {
 	return h.isolate()
 }
 
+// Spares returns how many sandboxes are prepared.
+func (h *Host) Spares() int { return len(h.spares) }
+
 // fill keeps spare sandboxes.
 func (h *Host) fill() {
 	ctx, cancel := context.WithCancel(context.Background())

@@ -48,6 +48,9 @@ func (h *Host) New() (*Sandbox, error) {
 	return newPlain(h.launcher, filepath.Join(h.cfg.Dir, placeName(n)), h.cfg.Runtime)
 }
 
+// Spares returns how many sandboxes are prepared.
+func (h *Host) Spares() int { return 0 }
+
 // Close ends what is left of the sandboxes.
 func (h *Host) Close() error {
 	h.launcher.close()

@@ -227,35 +227,36 @@ func (i *isolated) Enter(c *Contents) (Paths, error) {
 		if err := i.group.limit(c.MemoryMB, c.TmpMB); err != nil {
 			return paths, fmt.Errorf("limit the sandbox: %w", err)
 		}
-		if err := i.watchMemory(c.MemoryMB); err != nil {
-			return paths, fmt.Errorf("watch the memory of the sandbox: %w", err)
-		}
+		i.watchMemory(c.MemoryMB)
 	}
 	_, err := i.twin.run(enterProgram(c))
 	i.twin.close()
 	return paths, err
 }
 
-// watchMemory ends the sandbox when its processes hold more memory than they may.
-func (i *isolated) watchMemory(memoryMB int) error {
-	events, err := i.group.pressure(memoryMB)
-	if events == nil || err != nil {
-		return err
-	}
+// watchMemory ends the sandbox when its processes hold more memory than they may. The kernel takes many milliseconds to
+// be told to watch, for which nobody waits: the watch begins with a look at what has happened meanwhile.
+func (i *isolated) watchMemory(memoryMB int) {
 	go func() {
-		<-i.control.ended
-		_ = events.Close()
-	}()
-	go func() {
-		err := i.group.watchMemory(memoryMB, events, i.control.ended, func() {
-			i.out.Store(true)
-			i.Kill()
-		})
-		if err != nil {
-			i.host.cfg.Log.Warn("nobody watches the memory of a sandbox any more", "error", err)
+		events, err := i.group.pressure(memoryMB)
+		if events != nil {
+			go func() {
+				<-i.control.ended
+				_ = events.Close()
+			}()
+			err = i.group.watchMemory(memoryMB, events, i.control.ended, func() {
+				i.out.Store(true)
+				i.Kill()
+			})
+		}
+		select {
+		case <-i.control.ended: // and its group with it
+		default:
+			if err != nil {
+				i.host.cfg.Log.Warn("nobody watches the memory of a sandbox any more", "error", err)
+			}
 		}
 	}()
-	return nil
 }
 
 // Start implements place.

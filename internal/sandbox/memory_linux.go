@@ -67,9 +67,6 @@ func (c *cgroup) watchMemory(memoryMB int, events *os.File, ended <-chan struct{
 	ticker := time.NewTicker(memoryWatch)
 	defer ticker.Stop()
 	for {
-		if err := awaitPressure(events); err != nil {
-			return nil // the sandbox has ended
-		}
 		for {
 			processes, all, err := c.memoryUsed()
 			if err != nil {
@@ -93,6 +90,9 @@ func (c *cgroup) watchMemory(memoryMB int, events *os.File, ended <-chan struct{
 			case <-ended:
 				return nil
 			}
+		}
+		if err := awaitPressure(events); err != nil {
+			return nil // the sandbox has ended
 		}
 	}
 }
