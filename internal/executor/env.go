@@ -15,31 +15,7 @@ import (
 func (env *environment) variables(api string, paths *sandbox.Paths) []string {
 	s, cfg := env.spec, &env.executor.cfg
 	code, runtimeDir := paths.Task, paths.Runtime
-	v := map[string]string{
-		"LANG": "en_US.UTF-8",
-		"TZ":   ":UTC",
-		"PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin",
-		"LD_LIBRARY_PATH": strings.Join([]string{
-			runtimeDir, runtimeDir + "/lib", code, code + "/lib", "/opt/lib",
-		}, ":"),
-		"AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
-		"AWS_XRAY_DAEMON_ADDRESS":  "127.0.0.1:2000",
-	}
-	if paths.Tmp != "/tmp" {
-		v["TMPDIR"] = paths.Tmp
-	}
-	if env.interpreter.Path != "" {
-		v["PATH"] = filepath.Dir(env.interpreter.Path) + ":" + v["PATH"]
-	}
-	switch env.interpreter.family {
-	case "nodejs":
-		v["NODE_PATH"] = strings.Join([]string{
-			"/opt/nodejs/node" + env.interpreter.wanted + "/node_modules", "/opt/nodejs/node_modules",
-			runtimeDir + "/node_modules", runtimeDir, code,
-		}, ":")
-	case "python":
-		v["PYTHONPATH"] = runtimeDir
-	}
+	v := env.interpreter.variables(paths)
 	for name, value := range s.Env {
 		if !strings.HasPrefix(name, "_") && !strings.ContainsAny(name, "=\x00") && !strings.Contains(value, "\x00") {
 			v[name] = value
@@ -75,4 +51,35 @@ func (env *environment) variables(api string, paths *sandbox.Paths) []string {
 		list = append(list, name+"="+v[name])
 	}
 	return list
+}
+
+// variables returns what is in the environment of a runtime whatever its function, and may be replaced by that.
+func (in *Interpreter) variables(paths *sandbox.Paths) map[string]string {
+	code, runtimeDir := paths.Task, paths.Runtime
+	v := map[string]string{
+		"LANG": "en_US.UTF-8",
+		"TZ":   ":UTC",
+		"PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin",
+		"LD_LIBRARY_PATH": strings.Join([]string{
+			runtimeDir, runtimeDir + "/lib", code, code + "/lib", "/opt/lib",
+		}, ":"),
+		"AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+		"AWS_XRAY_DAEMON_ADDRESS":  "127.0.0.1:2000",
+	}
+	if paths.Tmp != "/tmp" {
+		v["TMPDIR"] = paths.Tmp
+	}
+	if in.Path != "" {
+		v["PATH"] = filepath.Dir(in.Path) + ":" + v["PATH"]
+	}
+	switch in.family {
+	case "nodejs":
+		v["NODE_PATH"] = strings.Join([]string{
+			"/opt/nodejs/node" + in.wanted + "/node_modules", "/opt/nodejs/node_modules",
+			runtimeDir + "/node_modules", runtimeDir, code,
+		}, ":")
+	case "python":
+		v["PYTHONPATH"] = runtimeDir
+	}
+	return v
 }

@@ -39,6 +39,7 @@ type environment struct {
 	sandbox     *sandbox.Sandbox
 	paths       sandbox.Paths
 	process     *sandbox.Process
+	zygote      *zygote // that is to be the process
 	ice         ice
 	state       State
 	idleSince   time.Time
@@ -110,6 +111,7 @@ func (env *environment) initialise(ctx context.Context, limit time.Duration, pha
 	var failure *initFailure
 	switch a := env.api.take(); {
 	case err == nil && a == nil:
+		env.executor.wantZygotes(&env.interpreter)
 		env.logInit(took, phase, "", "")
 		return nil, took, nil
 	case err == nil:
@@ -210,13 +212,20 @@ func (env *environment) enter() error {
 			return nil
 		}
 	}
-	place, err := e.host.New()
-	if err != nil {
-		return err
-	}
-	paths, err := place.Enter(&sandbox.Contents{
+	contents := &sandbox.Contents{
 		Task: s.CodeDir, Layers: s.LayersDir, Show: env.interpreter.shown, TmpMB: s.TmpMB, MemoryMB: s.MemoryMB,
-	})
+	}
+	var place *sandbox.Sandbox
+	z := e.takeZygote(&env.interpreter, s)
+	if z != nil {
+		place, contents.Show = z.place, nil // it is shown already
+	} else {
+		var err error
+		if place, err = e.host.New(); err != nil {
+			return err
+		}
+	}
+	paths, err := place.Enter(contents)
 	if err != nil {
 		place.Close()
 		return err
@@ -224,12 +233,22 @@ func (env *environment) enter() error {
 	e.connect(place, s)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	env.sandbox, env.paths = place, paths
+	env.sandbox, env.paths, env.zygote = place, paths, z
 	return nil
 }
 
 // run starts the runtime.
 func (env *environment) run() (*sandbox.Process, *outputPipe, error) {
+	if z := env.zygote; z != nil {
+		env.zygote = nil
+		p, output, err := env.adopt(z)
+		if err == nil {
+			return p, output, nil
+		}
+		if err := env.sandbox.Reset(); err != nil { // it has ended meanwhile
+			return nil, nil, err
+		}
+	}
 	output, err := newOutputPipe(env.journal, &env.journal.function)
 	if err != nil {
 		return nil, nil, err

@@ -52,6 +52,9 @@ type Config struct {
 	Network egress.Policy
 	// SpareSandboxes is how many sandboxes are kept prepared for the next new environments.
 	SpareSandboxes int
+	// Zygotes is how many interpreters of each kind that has been used are kept started for the next new
+	// environments (default 1; negative: none). Without isolation there are none.
+	Zygotes int
 	// FreezeAfter is how long an environment is idle before its processes are stopped until its next
 	// invocation (default 100 ms; negative: never).
 	FreezeAfter time.Duration
@@ -150,6 +153,7 @@ type Executor struct {
 	runtimeDir   string
 	settleTime   time.Duration
 	host         *sandbox.Host
+	zygotes      zygotes
 	relay        *egress.Relay
 	interpreters *interpreters
 	stopSweep    context.CancelFunc
@@ -182,6 +186,9 @@ func New(cfg Config) (*Executor, error) {
 	if cfg.InitTimeout == 0 {
 		cfg.InitTimeout = defaultInitTimeout
 	}
+	if cfg.Zygotes == 0 {
+		cfg.Zygotes = 1
+	}
 	if cfg.FreezeAfter == 0 {
 		cfg.FreezeAfter = defaultFreezeAfter
 	}
@@ -196,6 +203,7 @@ func New(cfg Config) (*Executor, error) {
 		runtimeDir:   filepath.Join(dir, "runtime"),
 		settleTime:   defaultSettleTime,
 		interpreters: newInterpreters(cfg.Interpreters),
+		zygotes:      zygotes{ready: map[string][]*zygote{}, making: map[string]int{}},
 		empty:        make(chan struct{}),
 		pools:        map[Key]*pool{},
 		envs:         map[*environment]struct{}{},
@@ -268,6 +276,7 @@ func (e *Executor) writeRuntime() error {
 	return errors.Join(
 		os.WriteFile(filepath.Join(e.runtimeDir, "bootstrap.cjs"), nodeBootstrap, 0o644),
 		os.WriteFile(filepath.Join(e.runtimeDir, "streaming.cjs"), nodeStreaming, 0o644),
+		os.WriteFile(filepath.Join(e.runtimeDir, "zygote.cjs"), nodeZygote, 0o644),
 		os.WriteFile(filepath.Join(e.runtimeDir, "bootstrap.py"), pythonBootstrap, 0o644),
 	)
 }
@@ -380,6 +389,7 @@ func (e *Executor) Close(ctx context.Context) error {
 		<-e.empty
 	}
 	e.stopSweep()
+	e.closeZygotes()
 	e.background.Wait()
 	return errors.Join(err, e.host.Close())
 }

@@ -3,12 +3,14 @@ package executor
 import (
 	"bufio"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -256,14 +258,97 @@ func coldAgainstBare(b *testing.B, e *Executor, spec *Spec, prepared func() bool
 	report(b, times)
 }
 
+// BenchmarkColdZygote measures a cold start for which a zygote is ready, and what a zygote costs while it waits: its
+// proportional set size, beside three others of its kind.
+func BenchmarkColdZygote(b *testing.B) {
+	for _, bench := range []benchmarked{
+		{"node", nodeSpec(b, "exports.handler = async (event) => event;\n")},
+		{"node-bundle", nodeSpec(b, bundle())},
+		{"python", pythonSpec(b, "def handler(event, context):\n    return event\n")},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			const zygotes = 4
+			e := newExecutor(b, Config{Zygotes: zygotes})
+			needNamespaces(b, e)
+			needInterpreter(b, e, bench.spec.Runtime)
+			if err := e.Warm(b.Context(), bench.spec, 1); err != nil {
+				b.Fatal(err)
+			}
+			in, err := e.Resolve(b.Context(), bench.spec.Runtime)
+			if err != nil {
+				b.Fatal(err)
+			}
+			var one *zygote
+			coldAgainstBare(b, e, bench.spec, func() bool {
+				e.zygotes.mu.Lock()
+				defer e.zygotes.mu.Unlock()
+				list := e.zygotes.ready[in.Path]
+				if len(list) == 0 || len(list) < zygotes {
+					return false
+				}
+				one = list[0]
+				return true
+			})
+			b.ReportMetric(pss(b, one.process.PID())/1024, "zygote-MB")
+		})
+	}
+}
+
+// bundle is a function that has the weight of a bundle with a large SDK: 1.7 MB of classes and functions, of which
+// some are used to build tables when it is loaded.
+func bundle() string {
+	var text strings.Builder
+	text.WriteString("const all = {};\n")
+	for n := 0; text.Len() < 1_700_000; n++ {
+		fmt.Fprintf(&text, `class Command%[1]d {
+  constructor(input) { this.input = input; this.name = "Command%[1]d"; this.middleware = []; }
+  resolve(stack, configuration, options) {
+    const { logger, endpoint } = configuration;
+    const context = { logger, endpoint, clientName: "Client", commandName: this.name, smithyContext: { service: "S", operation: "Op%[1]d" } };
+    for (const step of this.middleware) { stack.push(step(context, options)); }
+    return (request) => stack.reduceRight((next, step) => step(next), (last) => last.handle(request))(configuration.handler);
+  }
+}
+const serialize%[1]d = (input, context) => {
+  const headers = { "content-type": "application/x-amz-json-1.0", "x-amz-target": "Service.Op%[1]d" };
+  const body = {};
+  for (const [key, value] of Object.entries(input)) { if (value != null) { body[key] = typeof value === "object" ? { ...value } : value; } }
+  return { headers, path: "/", body: JSON.stringify(body), hostname: context.endpoint };
+};
+all["Command%[1]d"] = { Command: Command%[1]d, serialize: serialize%[1]d, shape: [%[1]d, ["Name", "Value", "Next"], [0, [() => all["Command%[1]d"], 0]]] };
+`, n)
+	}
+	text.WriteString("for (const [name, c] of Object.entries(all)) { c.sample = c.serialize({ name }, { endpoint: 'x' }); c.one = new c.Command({}); }\n")
+	text.WriteString("require('https'); require('http2'); require('zlib');\nexports.handler = async (event) => event;\n")
+	return text.String()
+}
+
 // BenchmarkColdPrepared measures a cold start in a sandbox that was prepared.
 func BenchmarkColdPrepared(b *testing.B) {
 	for _, bench := range benchmarkedFunctions(b) {
 		b.Run(bench.name, func(b *testing.B) {
-			e := newExecutor(b, Config{SpareSandboxes: 1})
+			e := newExecutor(b, Config{SpareSandboxes: 1, Zygotes: -1})
 			needNamespaces(b, e)
 			needInterpreter(b, e, bench.spec.Runtime)
 			coldAgainstBare(b, e, bench.spec, func() bool { return e.host.Spares() == 1 })
 		})
 	}
+}
+
+// pss returns the proportional set size of a process in KiB.
+func pss(b *testing.B, pid int) float64 {
+	b.Helper()
+	f, err := os.Open(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		lacking(b, err)
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		var kib float64
+		if n, _ := fmt.Sscanf(lines.Text(), "Pss: %f kB", &kib); n == 1 {
+			return kib
+		}
+	}
+	b.Fatal("no Pss")
+	return 0
 }

@@ -25,6 +25,8 @@ var (
 	nodeBootstrap []byte
 	//go:embed runtime/streaming.cjs
 	nodeStreaming []byte
+	//go:embed runtime/zygote.cjs
+	nodeZygote []byte
 	//go:embed runtime/bootstrap.py
 	pythonBootstrap []byte
 )

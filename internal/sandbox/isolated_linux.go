@@ -217,9 +217,24 @@ func (c *control) abandon(end Ending) {
 	clear(c.processes)
 }
 
+// innerPaths says where things are in every sandbox.
+func innerPaths() Paths {
+	return Paths{Task: taskDir, Layers: layersDir, Runtime: runtimeDir, Tmp: tmpDir}
+}
+
+// Prepare implements place.
+func (i *isolated) Prepare(show []string) (Paths, error) {
+	c := &Contents{Show: show}
+	if err := showable(i.host.root, c); err != nil {
+		return Paths{}, err
+	}
+	_, err := i.twin.run(showProgram(c))
+	return innerPaths(), err
+}
+
 // Enter implements place.
 func (i *isolated) Enter(c *Contents) (Paths, error) {
-	paths := Paths{Task: taskDir, Layers: layersDir, Runtime: runtimeDir, Tmp: tmpDir}
+	paths := innerPaths()
 	if err := showable(i.host.root, c); err != nil {
 		return paths, err
 	}

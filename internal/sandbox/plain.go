@@ -45,6 +45,8 @@ func newPlain(l *launcher, dir, runtime string) (*Sandbox, error) {
 	return &Sandbox{place: p, listener: file, Address: listener.Addr().String()}, nil
 }
 
+func (p *plain) Prepare([]string) (Paths, error) { return Paths{}, ErrUnprotected }
+
 func (p *plain) Enter(c *Contents) (Paths, error) {
 	return Paths{Task: c.Task, Layers: c.Layers, Runtime: p.runtime, Tmp: filepath.Join(p.dir, "tmp")}, nil
 }

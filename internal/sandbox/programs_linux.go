@@ -183,8 +183,8 @@ func lockProgram(lastCapability int, ownUser bool) *program {
 	return p
 }
 
-// enterProgram is run by the twin: it mounts the contents, takes the host's files away, and ends.
-func enterProgram(c *Contents) *program {
+// showProgram is run by the twin: it mounts the contents.
+func showProgram(c *Contents) *program {
 	p := &program{}
 	show := func(source, target string) {
 		if source != "" {
@@ -196,6 +196,12 @@ func enterProgram(c *Contents) *program {
 	for _, dir := range c.Show {
 		show(dir, dir)
 	}
+	return p
+}
+
+// enterProgram is run by the twin: it mounts the contents, takes the host's files away, and ends.
+func enterProgram(c *Contents) *program {
+	p := showProgram(c)
 	p.call("size /tmp", unix.SYS_MOUNT, num(0), p.text(tmpDir), num(0),
 		num(unix.MS_REMOUNT|unix.MS_NOSUID|unix.MS_NODEV), p.text(tmpOptions(c.TmpMB)))
 	p.call("take the host's files away", unix.SYS_UMOUNT2, p.text(hostDir), num(unix.MNT_DETACH))

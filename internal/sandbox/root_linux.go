@@ -39,7 +39,8 @@ func devices() []string { return []string{"null", "zero", "full", "random", "ura
 // makeRoot makes the directory that is the root of all sandboxes and returns what is to be mounted in it.
 func makeRoot(root string, cfg *Config) ([]mount, error) {
 	for _, dir := range []string{
-		taskDir, layersDir, runtimeDir, tmpDir, hostDir, "/proc", "/dev", "/etc", "/var/lang", "/home/sbx_user1051", "/run",
+		// The dynamic linker of a program that starts before the code is there remembers which directories are missing.
+		taskDir + "/lib", layersDir, runtimeDir, tmpDir, hostDir, "/proc", "/dev", "/etc", "/var/lang", "/home/sbx_user1051", "/run",
 	} {
 		if err := os.MkdirAll(root+dir, 0o755); err != nil {
 			return nil, err

@@ -100,6 +100,9 @@ func (s *Sandbox) Listen() (net.Listener, error) { return net.FileListener(s.lis
 
 // place is what a kind of sandbox does.
 type place interface {
+	// Prepare shows directories of the host before Enter, so that a program in them can be started before the contents
+	// are known, and says where these will be. A place without isolation cannot.
+	Prepare(show []string) (Paths, error)
 	// Enter gives the sandbox its contents, once.
 	Enter(c *Contents) (Paths, error)
 	// Start starts a process. An error means that the server could not; a program that cannot be executed is a process

@@ -9,9 +9,9 @@ const net = require('net');
 const path = require('path');
 const util = require('util');
 
-// The release of the runtime that was asked for, which may not be that of the interpreter.
-const release = parseInt((process.env.AWS_EXECUTION_ENV || '').replace('AWS_Lambda_nodejs', ''), 10) || 22;
-const hasCallbacks = release < 24;
+// What this file needs is loaded and compiled first; then, if nobody knows the function yet, the interpreter waits. All
+// that depends on environment variables comes after that: see begin.
+let hasCallbacks, api, nextRequest, jsonLogs;
 
 // ---- Errors -----------------------------------------------------------------------------------------
 
@@ -107,8 +107,6 @@ function print(text) {
   }
 }
 
-const jsonLogs = process.env.AWS_LAMBDA_LOG_FORMAT === 'JSON';
-
 // errorFields returns what a log line in JSON format says of an error.
 function errorFields(error) {
   return {
@@ -160,9 +158,6 @@ function logError(title, error) {
 }
 
 // ---- Runtime API ------------------------------------------------------------------------------------
-
-const api = process.env.AWS_LAMBDA_RUNTIME_API;
-const nextRequest = `GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: ${api}\r\n\r\n`;
 
 // Client keeps one connection to the Runtime API.
 class Client {
@@ -541,5 +536,18 @@ class Turn {
   }
 }
 
-patchConsole();
-new Runtime().start(process.env.LAMBDA_TASK_ROOT, process.env._HANDLER);
+function begin() {
+  // The release of the runtime that was asked for, which may not be that of the interpreter.
+  const release = parseInt((process.env.AWS_EXECUTION_ENV || '').replace('AWS_Lambda_nodejs', ''), 10) || 22;
+  hasCallbacks = release < 24;
+  api = process.env.AWS_LAMBDA_RUNTIME_API;
+  nextRequest = `GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: ${api}\r\n\r\n`;
+  jsonLogs = process.env.AWS_LAMBDA_LOG_FORMAT === 'JSON';
+  patchConsole();
+  new Runtime().start(process.env.LAMBDA_TASK_ROOT, process.env._HANDLER);
+}
+
+if (process.env._SERIN_ZYGOTE) {
+  require('./zygote.cjs')();
+}
+begin();

@@ -31,7 +31,6 @@ def _search_path():
     return first + inherited + libraries
 
 
-sys.path[:] = _search_path()
 # The package of a version does not change, so no compiled files are written next to it.
 sys.dont_write_bytecode = True
 # The rest of what the site module does.
@@ -193,7 +192,7 @@ def _escapes(runtime):
     return minor.isdigit() and int(minor) < 12
 
 
-_encoder = _Encoder(ensure_ascii=_escapes(os.environ.get("AWS_EXECUTION_ENV", "")))
+_encoder = None  # see main
 
 
 def _encode(value):
@@ -203,7 +202,7 @@ def _encode(value):
 # ---- Log ------------------------------------------------------------------------------------------
 
 
-_json_logs = os.environ.get("AWS_LAMBDA_LOG_FORMAT") == "JSON"
+_json_logs = False  # see main
 _json_time = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -554,8 +553,34 @@ def _handle(client, handler, headers, body):
         client.post("invocation/%s/error" % request_id, _encode(described), _error_headers(described, cause))
 
 
+def _wait():
+    """Waits until the function is known: on descriptor 3, as zygote.cjs does."""
+
+    def read(length):
+        data = b""
+        while len(data) < length:
+            more = os.read(3, length - len(data))
+            if not more:
+                os._exit(0)  # nobody needs it
+            data += more
+        return data
+
+    told = json.loads(read(int.from_bytes(read(4), "little")))
+    os.close(3)
+    coerced = {name: os.environ[name] for name in ("LC_CTYPE",) if name in os.environ}  # by the interpreter (PEP 538)
+    os.environ.clear()
+    os.environ.update(coerced, **told["env"])
+    os.chdir(told["dir"])
+    time.tzset()
+
+
 def main():
-    global _request_id
+    global _encoder, _json_logs, _request_id
+    if "_SERIN_ZYGOTE" in os.environ:
+        _wait()
+    sys.path[:] = _search_path()
+    _json_logs = os.environ.get("AWS_LAMBDA_LOG_FORMAT") == "JSON"
+    _encoder = _Encoder(ensure_ascii=_escapes(os.environ.get("AWS_EXECUTION_ENV", "")))
     client = _Client(os.environ["AWS_LAMBDA_RUNTIME_API"])
     sys.meta_path.insert(0, _StandardFinder)
     try:
