@@ -17,7 +17,7 @@ import (
 var layers = [][]string{
 	{"serin", "serin/internal/evidence"},
 	{"serin/internal/egress", "serin/internal/sandbox"},
-	{"serin/internal/bundle", "serin/internal/executor", "serin/internal/metrics", "serin/internal/router", "serin/internal/store"},
+	{"serin/internal/bundle", "serin/internal/executor", "serin/internal/metrics", "serin/internal/router", "serin/internal/store", "serin/internal/timeseries"},
 	{"serin/internal/capacity", "serin/internal/control", "serin/internal/invoke", "serin/internal/release"},
 	{"serin/internal/api", "serin/internal/awsapi", "serin/internal/functionurl", "serin/internal/notify"},
 	{"serin/internal/server"},
@@ -38,6 +38,7 @@ var owners = map[string][]string{
 	"gvisor.dev/gvisor":      {"serin/internal/egress"},
 	"golang.org/x/net/dns":   {"serin/internal/egress"},
 	"github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream": {"serin/internal/awsapi"},
+	"github.com/prometheus/prometheus":                      {"serin/internal/timeseries"},
 }
 
 func TestArchitecture(t *testing.T) {
