@@ -25,7 +25,7 @@ func (q *Queue) attempt(ctx context.Context, e *event, payload []byte) verdict {
 	if !now.Before(e.deadline()) {
 		return verdict{condition: conditionAged}
 	}
-	q.Recorder.EventStarted(e.Function, now.Sub(e.Accepted))
+	q.Recorder.EventStarted(e.Function, e.Qualifier, now.Sub(e.Accepted))
 	out, err := q.invoke(ctx, &Request{
 		FunctionName: e.Function, Qualifier: e.Qualifier, Type: RequestResponse, ClientContext: e.ClientContext,
 		TraceID: e.TraceID, RequestID: e.RequestID, Payload: payload, Key: e.Key, NoWait: true,
@@ -80,7 +80,7 @@ func (q *Queue) conclude(ctx context.Context, t store.TakenEvent, e *event, cond
 	}
 	q.Log.WarnContext(ctx, "an event was dropped", log...)
 	if e.Function != "" {
-		q.Recorder.EventDropped(e.Function, lost)
+		q.Recorder.EventDropped(e.Function, e.Qualifier, lost)
 	}
 	if s := e.Source; s != nil && (e.URL != "" || e.Last != nil && e.Last.StatusCode == http.StatusNotFound) {
 		q.undelivered(ctx, s)

@@ -118,7 +118,7 @@ func (i *Invoker) Invoke(ctx context.Context, in *Request) (*Response, error) {
 	if in.Type == Event {
 		return &Response{}, i.Queue.accept(ctx, route, ref.Qualifier, in, call.Payload)
 	}
-	return i.run(ctx, route, call, in)
+	return i.run(ctx, route, ref.Qualifier, call, in)
 }
 
 func invocable(v *serin.Version) error {
@@ -152,7 +152,7 @@ func syntaxError(payload []byte) string {
 	return "invalid"
 }
 
-func (i *Invoker) run(ctx context.Context, route router.Route, call *executor.Invocation, in *Request) (*Response, error) {
+func (i *Invoker) run(ctx context.Context, route router.Route, qualifier string, call *executor.Invocation, in *Request) (*Response, error) {
 	seat := i.seat(&route)
 	defer seat.leave()
 	spec, err := i.spec(ctx, route)
@@ -162,14 +162,19 @@ func (i *Invoker) run(ctx context.Context, route router.Route, call *executor.In
 	if in.Stream != nil {
 		call.Stream = func(h executor.ResponseHead) io.Writer { return in.Stream(spec.Version, h.ContentType, h.Deadline) }
 	}
-	sample := metrics.Sample{Function: route.Function.Name, Version: route.Version.Number, Key: route.Key}
+	sample := metrics.Sample{
+		Function: route.Function.Name, Qualifier: qualifier, Start: time.Now(), Version: route.Version.Number, Key: route.Key,
+	}
 	if route.Alias != nil {
 		sample.Alias, sample.Routing = route.Alias.Name, route.Alias.Routing
 	}
+	tally := i.Recorder.Tally(&sample)
+	tally.Started()
 	result, err := i.Executor.Invoke(ctx, spec, call)
+	tally.Ended(serin.KindOf(err) != serin.KindThrottled)
 	if err != nil {
 		if serin.KindOf(err) == serin.KindThrottled {
-			i.Recorder.Throttled(sample.Function, sample.Alias, sample.Version)
+			tally.Throttled(&sample)
 		}
 		return nil, err
 	}
@@ -186,7 +191,7 @@ func (i *Invoker) run(ctx context.Context, route router.Route, call *executor.In
 		sample.Outcome = judged(out, in.Judge)
 	}
 	seat.judge(&sample, result.Payload, in.Judge != nil)
-	i.Recorder.Record(sample)
+	tally.Record(&sample)
 	return out, nil
 }
 

@@ -110,7 +110,7 @@ func (q *Queue) accept(ctx context.Context, route router.Route, qualifier string
 	if err := q.Store.Enqueue(ctx, packed); err != nil {
 		return err
 	}
-	q.Recorder.EventReceived(e.Function)
+	q.Recorder.EventReceived(e.Function, e.Qualifier)
 	return nil
 }
 

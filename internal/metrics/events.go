@@ -23,18 +23,23 @@ type events struct {
 	age                                                              histogram
 }
 
-// EventReceived counts an event of a function that was accepted.
-func (r *Recorder) EventReceived(function string) { r.eventsOf(function).received.Add(1) }
+// EventReceived counts an event of a function that was accepted for a qualifier.
+func (r *Recorder) EventReceived(function, qualifier string) {
+	r.eventsOf(function).received.Add(1)
+	r.note(function, qualifier, MeasureEventReceived, 1, callers)
+}
 
 // EventStarted counts an attempt at an event, age after it was accepted.
-func (r *Recorder) EventStarted(function string, age time.Duration) {
+func (r *Recorder) EventStarted(function, qualifier string, age time.Duration) {
 	r.eventsOf(function).age.observe(age)
+	r.note(function, qualifier, MeasureEventAge, milliseconds(max(age, 0)), callers)
 }
 
 // EventDropped counts an event that ended without success. lost says that nobody is told of it but the log.
-func (r *Recorder) EventDropped(function string, lost bool) {
+func (r *Recorder) EventDropped(function, qualifier string, lost bool) {
 	e := r.eventsOf(function)
 	e.dropped.Add(1)
+	r.note(function, qualifier, MeasureEventDropped, 1, callers)
 	if lost {
 		e.lost.Add(1)
 	}
@@ -43,11 +48,13 @@ func (r *Recorder) EventDropped(function string, lost bool) {
 // DestinationFailed counts a record of an invocation of the function that could not be delivered.
 func (r *Recorder) DestinationFailed(function string) {
 	r.eventsOf(function).destinationFailures.Add(1)
+	r.note(function, "", MeasureDestinationFailure, 1, ViewAccount|ViewFunction)
 }
 
 // DeadLetterFailed counts a dead letter of the function that could not be delivered.
 func (r *Recorder) DeadLetterFailed(function string) {
 	r.eventsOf(function).deadLetterFailures.Add(1)
+	r.note(function, "", MeasureDeadLetterFailure, 1, ViewAccount|ViewFunction)
 }
 
 // Events returns what became of the events of a function.

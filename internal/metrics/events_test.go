@@ -16,11 +16,11 @@ func TestEvents(t *testing.T) {
 	for range 8 {
 		all.Go(func() {
 			for range 100 {
-				r.EventReceived("f")
-				r.EventStarted("f", time.Second)
+				r.EventReceived("f", "live")
+				r.EventStarted("f", "live", time.Second)
 			}
-			r.EventDropped("f", true)
-			r.EventDropped("f", false)
+			r.EventDropped("f", "live", true)
+			r.EventDropped("f", "", false)
 			r.DestinationFailed("f")
 			r.DeadLetterFailed("g")
 			r.DeadLetterFailed("g")

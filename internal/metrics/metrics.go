@@ -1,9 +1,10 @@
 // Package metrics counts what each version of a function does.
 //
-// There are two kinds of readers. People and documents read [Stats]: totals per (function, alias,
+// There are three kinds of readers. People and documents read [Stats]: totals per (function, alias,
 // version) since the server started, kept in atomics that invocations update without a lock. A release
 // reads a [Tap]: the label-blind blocks of finished requests that its evidence is made of, kept only while
-// a release watches an alias.
+// a release watches an alias. What is kept over time takes every measured value away once a second
+// ([Recorder.Drain]).
 package metrics
 
 import (
@@ -17,15 +18,17 @@ import (
 
 // Sample is one finished invocation.
 type Sample struct {
-	Function string
-	Alias    string        // "" if the caller did not come through an alias
-	Routing  serin.Routing // what the alias said when the invocation was routed
-	Version  serin.VersionNumber
-	Key      serin.KeyHash // the routing key that picked the version, 0 for chance
-	Outcome  serin.Outcome
-	Duration time.Duration // of the handler, without initialisation
-	Init     time.Duration // 0 unless the invocation was a cold start
-	Capacity Capacity
+	Function  string
+	Qualifier string // as the caller spelt it, "" for none
+	Start     time.Time
+	Alias     string        // "" if the caller did not come through an alias
+	Routing   serin.Routing // what the alias said when the invocation was routed
+	Version   serin.VersionNumber
+	Key       serin.KeyHash // the routing key that picked the version, 0 for chance
+	Outcome   serin.Outcome
+	Duration  time.Duration // of the handler, without initialisation
+	Init      time.Duration // 0 unless the invocation was a cold start
+	Capacity  Capacity
 
 	// What is known if a release watches the alias.
 	Undrawn bool   // the version was not drawn: the canary had too much in flight
@@ -46,12 +49,15 @@ const (
 
 // Recorder collects samples. Its zero value is not usable; call [New].
 type Recorder struct {
-	now    func() time.Time
-	since  time.Time
-	mu     sync.Mutex // serialises growth of the maps
-	series atomic.Pointer[map[seriesKey]*series]
-	taps   atomic.Pointer[map[aliasKey]*Tap]
-	events atomic.Pointer[map[string]*events] // by function
+	now     func() time.Time
+	since   time.Time
+	mu      sync.Mutex // serialises growth of the maps
+	series  atomic.Pointer[map[seriesKey]*series]
+	taps    atomic.Pointer[map[aliasKey]*Tap]
+	events  atomic.Pointer[map[string]*events] // by function
+	gauges  map[gaugeKey]*gauge                // guarded by mu
+	account gauge
+	points  points
 }
 
 type aliasKey struct{ function, alias string }
@@ -68,6 +74,8 @@ type series struct {
 	duration  histogram
 	init      histogram
 	mark      atomic.Uint64 // requests when the alias's routing last changed
+
+	function, unqualified, qualified *gauge
 }
 
 func (s *series) requests() uint64 {
@@ -80,10 +88,11 @@ func (s *series) requests() uint64 {
 
 // New returns an empty recorder. now is the clock.
 func New(now func() time.Time) *Recorder {
-	r := &Recorder{now: now, since: now()}
+	r := &Recorder{now: now, since: now(), gauges: map[gaugeKey]*gauge{}}
 	r.series.Store(&map[seriesKey]*series{})
 	r.taps.Store(&map[aliasKey]*Tap{})
 	r.events.Store(&map[string]*events{})
+	r.account.view = ViewAccount
 	return r
 }
 
@@ -91,25 +100,32 @@ func New(now func() time.Time) *Recorder {
 func (r *Recorder) Since() time.Time { return r.since }
 
 // Record counts a finished invocation.
-func (r *Recorder) Record(s Sample) {
-	key := aliasKey{s.Function, s.Alias}
-	c := r.at(seriesKey{key, s.Version})
+func (r *Recorder) Record(s Sample) { r.Tally(&s).Record(&s) }
+
+// Record counts a finished invocation.
+func (t Tally) Record(s *Sample) {
+	r, c := t.recorder, t.series
 	c.outcomes[s.Outcome].Add(1)
 	c.capacity[s.Capacity].Add(1)
 	c.duration.observe(s.Duration)
 	if s.Init > 0 {
 		c.init.observe(s.Init)
 	}
-	if tap, ok := (*r.taps.Load())[key]; ok && s.Alias != "" {
-		tap.record(s, r.now())
+	r.measure(s)
+	if s.Alias == "" {
+		return
+	}
+	if tap, ok := (*r.taps.Load())[aliasKey{s.Function, s.Alias}]; ok {
+		tap.record(*s, r.now())
 	}
 }
 
 // Throttled counts an invocation that was refused.
-func (r *Recorder) Throttled(function, alias string, version serin.VersionNumber) {
-	r.at(seriesKey{aliasKey{function, alias}, version}).throttles.Add(1)
-	if tap := r.Tap(function, alias); tap != nil {
-		tap.throttled(version)
+func (t Tally) Throttled(s *Sample) {
+	t.series.throttles.Add(1)
+	t.recorder.note(s.Function, s.Qualifier, MeasureThrottle, 1, callers)
+	if tap := t.recorder.Tap(s.Function, s.Alias); tap != nil {
+		tap.throttled(s.Version)
 	}
 }
 
@@ -125,6 +141,7 @@ func (r *Recorder) at(key seriesKey) *series {
 	}
 	next := maps.Clone(all)
 	s := &series{}
+	r.watch(s, key)
 	next[key] = s
 	r.series.Store(&next)
 	return s
@@ -149,6 +166,7 @@ func (r *Recorder) Forget(function string) {
 	events := maps.Clone(*r.events.Load())
 	delete(events, function)
 	r.events.Store(&events)
+	maps.DeleteFunc(r.gauges, func(k gaugeKey, _ *gauge) bool { return k.Function == function })
 }
 
 // Stats is what one version did for the callers of one alias, or for direct callers if Alias is "".

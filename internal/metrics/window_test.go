@@ -75,7 +75,7 @@ func TestUndrawnRequestsAreNoEvidence(t *testing.T) {
 	s = sample(2, serin.OutcomeFunctionError)
 	s.Failure, s.HTTP, s.Init = "KeyError 'tenant'", true, time.Second
 	r.Record(s)
-	r.Throttled("shop", "live", 2)
+	r.Tally(&s).Throttled(&s)
 	blocks, _ := tap.Drain(time.Now().Add(time.Minute))
 	if len(blocks) != 1 || blocks[0].BaselineRequests != 0 || blocks[0].CanaryErrors != 1 {
 		t.Errorf("%+v", blocks)
