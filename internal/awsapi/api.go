@@ -16,7 +16,7 @@ const headerRequestID = "X-Amzn-Requestid"
 // headerWarning carries what [serin.Warn] says; no AWS client minds it.
 const headerWarning = "X-Serin-Warning"
 
-// Config is what an [API] is made of. All of it is required.
+// Config is what an [API] is made of. All of it is required but CloudWatch.
 type Config struct {
 	// Auth decides who may call.
 	Auth *Authenticator
@@ -25,23 +25,29 @@ type Config struct {
 	// Invoke serves the data plane. Its errors are those of the request ([serin.Error]); a function that
 	// failed is a response.
 	Invoke func(context.Context, InvokeRequest) (InvokeResponse, error)
+	// CloudWatch serves the operations on metrics; without it they are not implemented.
+	CloudWatch CloudWatch
 	// Log gets the cause of every error that the caller is not told.
 	Log *slog.Logger
 }
 
 // API serves the AWS APIs. It is an [http.Handler] for every path that is not the server's own.
 type API struct {
-	auth   *Authenticator
-	lambda Lambda
-	invoke func(context.Context, InvokeRequest) (InvokeResponse, error)
-	log    *slog.Logger
-	routes *route
+	auth     *Authenticator
+	lambda   Lambda
+	invoke   func(context.Context, InvokeRequest) (InvokeResponse, error)
+	log      *slog.Logger
+	routes   *route
+	services []*service
 }
 
 // New makes an API.
 func New(cfg Config) *API {
 	a := &API{auth: cfg.Auth, lambda: cfg.Lambda, invoke: cfg.Invoke, log: cfg.Log}
 	a.routes = newRoutes(a.lambdaOperations())
+	if cfg.CloudWatch != nil {
+		a.services = append(a.services, newCloudWatch(cfg.CloudWatch))
+	}
 	return a
 }
 
@@ -71,25 +77,29 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, proto protocol, c *c
 	if err != nil {
 		return err
 	}
-	if proto != restJSON {
-		return proto.notImplemented(r, c.query, body)
-	}
-	if op == nil {
+	if op == nil && proto == restJSON {
 		return frontEndError("UnknownOperationException", http.StatusNotFound, "No operation has this method and path.")
 	}
 	c.body = body
 	ctx := serin.WithActor(r.Context(), a.auth.nameOf(r, actor))
 	ctx = serin.WithWarnings(ctx, func(text string) { w.Header().Add(headerWarning, text) })
-	return op.serve(w, r.WithContext(ctx), c)
+	r = r.WithContext(ctx)
+	if proto != restJSON {
+		return a.serveRPC(w, r, proto, c)
+	}
+	return op.serve(w, r, c)
 }
 
 // fail answers with an error and logs what the caller does not learn from it.
 func (a *API) fail(w http.ResponseWriter, r *http.Request, proto protocol, c *call, err error) {
 	e := asWireError(err, c.requestID)
+	if e.cause != nil {
+		err = e.cause
+	}
 	switch {
 	case r.Context().Err() != nil:
 		a.log.DebugContext(r.Context(), "the caller went away", "request_id", c.requestID, "path", r.URL.Path, "error", err)
-	case e.name == exceptions[serin.KindInternal].name:
+	case e.name == exceptions[serin.KindInternal].name, e.cause != nil:
 		a.log.ErrorContext(r.Context(), "request failed", "request_id", c.requestID, "method", r.Method, "path", r.URL.Path, "error", err)
 	default:
 	}

@@ -21,6 +21,7 @@ type exception struct {
 	messageMember string // "message" or "Message"
 	hasType       bool   // the body says whose fault it is: Type "User" or "Service"
 	hasReason     bool
+	queryCode     string // of the query protocol, if it is not the name
 }
 
 // exceptions says, kind by kind, what a caller of Lambda receives. Those that the SDK models take
@@ -71,6 +72,7 @@ type wireError struct {
 
 	message string
 	reason  string
+	cause   error // what is for the log alone
 }
 
 // Error returns the exception's name and the message.

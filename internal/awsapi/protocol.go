@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/aws/smithy-go/encoding/cbor"
+	"github.com/fxamacker/cbor/v2"
 
 	"serin"
 )
@@ -77,7 +77,7 @@ func word(s string) string {
 // writeError answers a request of the protocol with an error.
 func (p protocol) writeError(w http.ResponseWriter, r *http.Request, e *wireError, requestID string) {
 	if r.Header.Get("X-Amzn-Query-Mode") == "true" {
-		w.Header().Set("X-Amzn-Query-Error", e.name+";"+queryFault(e))
+		w.Header().Set("X-Amzn-Query-Error", e.code()+";"+queryFault(e))
 	}
 	switch p {
 	case awsJSON10, awsJSON11:
@@ -89,15 +89,21 @@ func (p protocol) writeError(w http.ResponseWriter, r *http.Request, e *wireErro
 		writeBody(w, e.status, contentType, append(appendMember(body, "message", e.message), '}'))
 	case rpcCBOR:
 		w.Header().Set("Smithy-Protocol", "rpc-v2-cbor")
-		writeBody(w, e.status, "application/cbor", cbor.Encode(cbor.Map{
-			"__type":  cbor.String(e.name),
-			"message": cbor.String(strings.ToValidUTF8(e.message, "\uFFFD")),
-		}))
+		writeBody(w, e.status, "application/cbor", cborError(e))
 	case awsQuery:
 		writeBody(w, e.status, "text/xml", queryError(e, requestID))
 	case restJSON:
 		writeRESTError(w, e)
 	}
+}
+
+func cborError(e *wireError) []byte {
+	// Strings can always be encoded.
+	b, _ := cbor.Marshal(struct {
+		Type    string `cbor:"__type"`
+		Message string `cbor:"message"`
+	}{e.name, strings.ToValidUTF8(e.message, "\uFFFD")})
+	return b
 }
 
 func queryFault(e *wireError) string {
@@ -107,10 +113,13 @@ func queryFault(e *wireError) string {
 	return "Sender"
 }
 
+// code is the name of an error in the query protocol.
+func (e *wireError) code() string { return orDefault(e.queryCode, e.name) }
+
 // queryError returns the XML of an error of the query protocol.
 func queryError(e *wireError, requestID string) []byte {
 	// Services of the query protocol have older names for the errors of authentication.
-	code := e.name
+	code := e.code()
 	switch code {
 	case "MissingAuthenticationTokenException":
 		code = "MissingAuthenticationToken"

@@ -26,6 +26,7 @@ import (
 	"serin/internal/awsapi"
 	"serin/internal/bundle"
 	"serin/internal/capacity"
+	"serin/internal/cloudwatch"
 	"serin/internal/control"
 	"serin/internal/egress"
 	"serin/internal/executor"
@@ -36,6 +37,7 @@ import (
 	"serin/internal/router"
 	"serin/internal/sandbox"
 	"serin/internal/store"
+	"serin/internal/timeseries"
 )
 
 // Config is how a server runs.
@@ -98,18 +100,20 @@ const (
 // server is everything that a running server is made of.
 type server struct {
 	Config
-	key      rootKey
-	store    *store.Store
-	table    *router.Table
-	executor *executor.Executor
-	invoker  *invoke.Invoker
-	events   *invoke.Queue
-	capacity *capacity.Keeper
-	control  *control.Control
-	releases *release.Controller
-	notifier *notify.Notifier
-	recorder *metrics.Recorder
-	auth     *awsapi.Authenticator
+	key        rootKey
+	store      *store.Store
+	table      *router.Table
+	executor   *executor.Executor
+	invoker    *invoke.Invoker
+	events     *invoke.Queue
+	capacity   *capacity.Keeper
+	control    *control.Control
+	releases   *release.Controller
+	notifier   *notify.Notifier
+	recorder   *metrics.Recorder
+	auth       *awsapi.Authenticator
+	metrics    *timeseries.Store
+	cloudwatch *cloudwatch.Service
 }
 
 // Run serves until the context ends and then shuts down in order. ready, which may be nil, is called once
@@ -215,6 +219,11 @@ func (s *server) build(ctx context.Context) (err error) {
 		Store: s.store, Aliases: s.control, Recorder: s.recorder, Warmer: s.capacity, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
 		Invoke: s.invokeForCheck, VersionARN: place.FunctionARN, Notify: told, Saved: s.notifier.Wake,
 	})
+	s.metrics, err = timeseries.Open(ctx, timeseries.Config{Dir: filepath.Join(s.Data, "metrics"), Now: time.Now, Log: s.Log})
+	if err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	s.cloudwatch = cloudwatch.New(cloudwatch.Config{Store: s.metrics, Recorder: s.recorder, Now: time.Now, Log: s.Log})
 	if err := s.control.Load(ctx); err != nil {
 		return err
 	}
@@ -272,6 +281,8 @@ func (s *server) serve(ctx context.Context, ready func(Ready)) error {
 	group.Go(func() error { return s.capacity.Run(inner) })
 	group.Go(func() error { return s.releases.Run(inner) })
 	group.Go(func() error { return s.notifier.Run(inner) })
+	group.Go(func() error { return s.metrics.Run(inner) })
+	group.Go(func() error { return s.cloudwatch.Run(inner) })
 	group.Go(func() error { return s.events.Run(inner, s.invoker.Invoke) })
 
 	front := &http.Server{
@@ -311,6 +322,9 @@ func (s *server) close(ctx context.Context) error {
 		defer cancel()
 		err = s.executor.Close(bounded)
 	}
+	if s.metrics != nil {
+		err = errors.Join(err, s.metrics.Close(ctx))
+	}
 	if s.store != nil {
 		err = errors.Join(err, s.retract(), s.store.Close())
 	}
@@ -327,7 +341,7 @@ func (s *server) routes(stopping context.Context) http.Handler {
 		Control: s.control, Releases: s.releases, Recorder: s.recorder, Now: time.Now, Stopping: stopping, Log: s.Log,
 	}), maxAPIBody))
 	own.Handle("GET "+codePath+"{sha256}", s.auth.Wrap(http.HandlerFunc(s.serveCode), 0))
-	aws := awsapi.New(awsapi.Config{Auth: s.auth, Lambda: s.control, Invoke: s.invoke, Log: s.Log})
+	aws := awsapi.New(awsapi.Config{Auth: s.auth, Lambda: s.control, Invoke: s.invoke, CloudWatch: s.cloudwatch, Log: s.Log})
 	urls := s.functionURLs()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The host decides first: a function URL has all paths to itself.

@@ -131,13 +131,13 @@ func (s *Store) Close(ctx context.Context) error {
 }
 
 // Run flushes every second until the context ends.
-func (s *Store) Run(ctx context.Context) {
+func (s *Store) Run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-tick.C:
 			if err := s.Flush(ctx); err != nil {
 				s.Log.ErrorContext(ctx, "metrics of a second are lost", "error", err)
