@@ -3,6 +3,7 @@ package cloudwatch
 import (
 	"context"
 	"encoding/base64"
+	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -53,25 +54,22 @@ func (s *Service) GetMetricData(ctx context.Context, in *cloudwatch.GetMetricDat
 	if in.ScanBy != "" && !slices.Contains(in.ScanBy.Values(), in.ScanBy) {
 		return nil, invalidValue("The value %s for parameter ScanBy is invalid.", quoted(string(in.ScanBy)))
 	}
-	skip, err := offsetIn(in.NextToken)
+	from, err := positionIn(in.NextToken, len(queries))
 	if err != nil {
 		return nil, err
 	}
 	e := &evaluation{
 		service: s, ctx: ctx, queries: queries, from: *in.StartTime, to: *in.EndTime, done: map[string]value{}, running: map[string]bool{},
 	}
-	results, err := e.results()
-	if err != nil {
-		return nil, err
-	}
-	if in.ScanBy != types.ScanByTimestampAscending {
-		for _, r := range results {
-			slices.Reverse(r.points)
+	for _, q := range queries { // also those that are hidden must be valid
+		if q.expression != nil {
+			if _, err := e.of(q); err != nil {
+				return nil, err
+			}
 		}
 	}
 	out := &cloudwatch.GetMetricDataOutput{Messages: []types.MessageData{}, MetricDataResults: []types.MetricDataResult{}}
-	page(out, results, skip, most)
-	return out, nil
+	return out, e.page(out, from, most, in.ScanBy == types.ScanByTimestampAscending)
 }
 
 // result is a series of the reply.
@@ -80,83 +78,105 @@ type result struct {
 	points    []point
 }
 
-func (e *evaluation) results() ([]result, error) {
-	labels := defaultLabels(e.queries)
-	var all []result
-	for _, q := range e.queries {
-		v, err := e.of(q)
-		if err != nil {
-			return nil, err
+// results returns the series of a query.
+func (e *evaluation) results(q *query, label string) ([]result, error) {
+	v, err := e.of(q)
+	if err != nil {
+		return nil, err
+	}
+	if v.scalar {
+		return nil, validation("Error in expression '%s': The result is not a time series. Use TIME_SERIES to make it one.", q.id)
+	}
+	all := make([]result, 0, len(v.list))
+	for _, l := range v.list {
+		r := result{id: q.id, label: label, points: l.points}
+		if q.expression != nil && !v.single {
+			r.label = l.label
 		}
-		if q.hidden {
-			continue
+		if q.label != "" {
+			r.label = expandLabel(q, r.label, l.points)
 		}
-		if v.scalar {
-			return nil, validation("Error in expression '%s': The result is not a time series. Use TIME_SERIES to make it one.", q.id)
-		}
-		for _, l := range v.list {
-			r := result{id: q.id, label: labels[q.id], points: slices.Clone(l.points)}
-			if q.expression != nil && !v.single {
-				r.label = l.label
-			}
-			if q.label != "" {
-				r.label = expandLabel(q, r.label, l.points)
-			}
-			all = append(all, r)
-		}
+		all = append(all, r)
 	}
 	return all, nil
 }
 
-// page fills in the points of a reply: those from an offset in all results, one after the other.
-func page(out *cloudwatch.GetMetricDataOutput, results []result, skip, most int) {
-	left := most
-	for i, r := range results {
-		if skip > 0 && skip >= len(r.points) {
-			skip -= len(r.points)
+// position is where a page begins: so many points into the results of a query.
+type position struct{ query, points int }
+
+// page fills in the points of a reply from a position on, and where the next one begins. Queries before the position are
+// not computed again.
+func (e *evaluation) page(out *cloudwatch.GetMetricDataOutput, from position, left int, ascending bool) error {
+	labels := defaultLabels(e.queries)
+	for at := from; at.query < len(e.queries); at = (position{at.query + 1, 0}) {
+		q := e.queries[at.query]
+		if q.hidden {
 			continue
 		}
-		r.points = r.points[skip:]
-		shown := types.MetricDataResult{
-			Id: aws.String(r.id), Label: aws.String(r.label), StatusCode: types.StatusCodeComplete,
-			Timestamps: []time.Time{}, Values: []float64{},
+		results, err := e.results(q, labels[q.id])
+		if err != nil {
+			return err
 		}
-		for _, p := range r.points[:min(len(r.points), left)] {
-			shown.Timestamps = append(shown.Timestamps, p.at)
-			shown.Values = append(shown.Values, p.value)
-		}
-		left -= len(shown.Values)
-		partial := len(shown.Values) < len(r.points)
-		if partial {
-			shown.StatusCode = types.StatusCodePartialData
-		}
-		if partial && len(shown.Values) > 0 || !partial {
-			out.MetricDataResults = append(out.MetricDataResults, shown)
-		}
-		skip = 0
-		if partial || left == 0 && slices.ContainsFunc(results[i+1:], func(r result) bool { return len(r.points) > 0 }) {
-			before := 0
-			for _, earlier := range results[:i] {
-				before += len(earlier.points)
+		skip := at.points
+		for _, r := range results {
+			if skip > 0 && skip >= len(r.points) {
+				skip -= len(r.points)
+				continue
 			}
-			offset := before + len(results[i].points) - len(r.points) + len(shown.Values)
-			out.NextToken = aws.String(base64.RawURLEncoding.EncodeToString(strconv.AppendInt([]byte("points:"), int64(offset), 10)))
-			return
+			rest := len(r.points) - skip
+			taken := min(rest, left)
+			if taken > 0 || rest == 0 {
+				out.MetricDataResults = append(out.MetricDataResults, r.shown(skip, taken, ascending))
+			}
+			left -= taken
+			at.points += taken
+			if skip = 0; taken < rest {
+				out.NextToken = aws.String(at.token())
+				return nil
+			}
 		}
 	}
+	return nil
 }
 
-func offsetIn(token *string) (int, error) {
+// shown is a part of a result as it is answered.
+func (r *result) shown(skip, n int, ascending bool) types.MetricDataResult {
+	out := types.MetricDataResult{
+		Id: &r.id, Label: &r.label, StatusCode: types.StatusCodeComplete, Timestamps: make([]time.Time, 0, n), Values: make([]float64, 0, n),
+	}
+	if skip+n < len(r.points) {
+		out.StatusCode = types.StatusCodePartialData
+	}
+	for i := skip; i < skip+n; i++ {
+		p := r.points[i]
+		if !ascending {
+			p = r.points[len(r.points)-1-i]
+		}
+		out.Timestamps = append(out.Timestamps, p.at)
+		out.Values = append(out.Values, p.value)
+	}
+	return out
+}
+
+const positionForm = "query %d points %d"
+
+func (p position) token() string {
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, positionForm, p.query, p.points))
+}
+
+func positionIn(token *string, queries int) (position, error) {
+	var p position
 	if token == nil {
-		return 0, nil
+		return p, nil
 	}
 	text, err := base64.RawURLEncoding.DecodeString(*token)
-	if err == nil && len(text) > len("points:") && string(text[:len("points:")]) == "points:" {
-		if n, err := strconv.Atoi(string(text[len("points:"):])); err == nil && n > 0 {
-			return n, nil
-		}
+	if err == nil {
+		_, err = fmt.Sscanf(string(text), positionForm, &p.query, &p.points)
 	}
-	return 0, refuse(ReasonNextToken, "The NextToken is invalid or has expired.")
+	if err != nil || p.query < 0 || p.query >= queries || p.points < 0 || p.token() != *token {
+		return p, refuse(ReasonNextToken, "The NextToken is invalid or has expired.")
+	}
+	return p, nil
 }
 
 func queriesIn(in []types.MetricDataQuery) ([]*query, error) {

@@ -1,30 +1,46 @@
 package timeseries
 
 import (
+	"iter"
 	"math"
 	"slices"
 )
 
-// slice is a part of a distribution whose values are taken to lie evenly between two bounds.
-type slice struct{ from, to, count float64 }
+// slice is a bucket of a distribution, of values of one sign. Its values are taken to lie evenly between its bounds.
+type slice struct {
+	sign  int // -1, 0 or 1
+	index int32
+	count float64
+}
 
-// slices returns the distribution in ascending order of values, within Min and Max.
-func (s *Set) slices() []slice {
-	all := make([]slice, 0, len(s.Negative)+len(s.Positive)+1)
-	for _, b := range slices.Backward(s.Negative) {
-		all = append(all, slice{-edge(b.Index), -edge(b.Index - 1), b.Count})
+// slices returns the distribution in ascending order of values.
+func (s *Set) slices() iter.Seq[slice] {
+	return func(yield func(slice) bool) {
+		for _, b := range slices.Backward(s.Negative) {
+			if !yield(slice{-1, b.Index, b.Count}) {
+				return
+			}
+		}
+		if s.Zero > 0 && !yield(slice{0, 0, s.Zero}) {
+			return
+		}
+		for _, b := range s.Positive {
+			if !yield(slice{1, b.Index, b.Count}) {
+				return
+			}
+		}
 	}
-	if s.Zero > 0 {
-		all = append(all, slice{0, 0, s.Zero})
+}
+
+// bounds returns the least and the largest value that a slice of the set may hold.
+func (b slice) bounds(s *Set) (from, to float64) {
+	switch b.sign {
+	case 1:
+		from, to = edge(b.index-1), edge(b.index)
+	case -1:
+		from, to = -edge(b.index), -edge(b.index-1)
 	}
-	for _, b := range s.Positive {
-		all = append(all, slice{edge(b.Index - 1), edge(b.Index), b.Count})
-	}
-	for i := range all {
-		all[i].from = min(max(all[i].from, s.Min), s.Max)
-		all[i].to = min(max(all[i].to, s.Min), s.Max)
-	}
-	return all
+	return min(max(from, s.Min), s.Max), min(max(to, s.Min), s.Max)
 }
 
 // Percentile returns the value below which p percent (0 to 100) of the values lie, within 2.2 %. It is NaN for a
@@ -34,9 +50,10 @@ func (s *Set) Percentile(p float64) float64 {
 		return math.NaN()
 	}
 	rank := p / 100 * s.Count
-	for _, b := range s.slices() {
+	for b := range s.slices() {
 		if rank <= b.count {
-			return b.from + (b.to-b.from)*rank/b.count
+			low, high := b.bounds(s)
+			return low + (high-low)*rank/b.count
 		}
 		rank -= b.count
 	}
@@ -51,13 +68,14 @@ func (s *Set) Between(from, to float64) (count, sum float64) {
 	if from < s.Min && to >= s.Max {
 		return s.Count, s.Sum
 	}
-	for _, b := range s.slices() {
-		lo, hi := max(b.from, from), min(b.to, to)
+	for b := range s.slices() {
+		low, high := b.bounds(s)
+		lo, hi := max(low, from), min(high, to)
 		switch {
-		case b.from == b.to && b.to > from && b.to <= to:
-			count, sum = count+b.count, sum+b.count*b.to
+		case low == high && high > from && high <= to:
+			count, sum = count+b.count, sum+b.count*high
 		case hi > lo:
-			part := b.count * (hi - lo) / (b.to - b.from)
+			part := b.count * (hi - lo) / (high - low)
 			count, sum = count+part, sum+part*(lo+hi)/2
 		}
 	}
@@ -73,7 +91,7 @@ func (s *Set) Trimmed(low, high float64) (count, sum float64) {
 		return s.Count, s.Sum
 	}
 	skip, keep := low/100*s.Count, (high-low)/100*s.Count
-	for _, b := range s.slices() {
+	for b := range s.slices() {
 		dropped := min(skip, b.count)
 		skip -= dropped
 		taken := min(keep, b.count-dropped)
@@ -82,7 +100,8 @@ func (s *Set) Trimmed(low, high float64) (count, sum float64) {
 		}
 		keep -= taken
 		count += taken
-		sum += taken * (b.from + (b.to-b.from)*(dropped+taken/2)/b.count)
+		from, to := b.bounds(s)
+		sum += taken * (from + (to-from)*(dropped+taken/2)/b.count)
 	}
 	return count, sum
 }
