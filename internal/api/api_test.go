@@ -121,9 +121,9 @@ func TestEventMetrics(t *testing.T) {
 	if got := eventMetrics(recorder.Events("shop")); got != nil {
 		t.Errorf("without events: %+v", got)
 	}
-	recorder.EventReceived("shop")
-	recorder.EventStarted("shop", 1500*time.Microsecond)
-	recorder.EventDropped("shop", true)
+	recorder.EventReceived("shop", "")
+	recorder.EventStarted("shop", "", 1500*time.Microsecond)
+	recorder.EventDropped("shop", "", true)
 	recorder.DestinationFailed("shop")
 	recorder.DeadLetterFailed("shop")
 	want := EventMetrics{Received: 1, Dropped: 1, Lost: 1, DestinationFailures: 1, DeadLetterFailures: 1}

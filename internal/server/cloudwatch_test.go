@@ -51,7 +51,7 @@ func TestMetricsOfACanaryAddUp(t *testing.T) {
 	})
 	must(t, err)
 	began := time.Now()
-	want := load(t, r, 400)
+	want := sendThroughCanary(t, r, 400)
 	readers := map[string]func(*testing.T, *running, string, string, string, time.Time) float64{
 		"CBOR": sumByCBOR, "query": sumByQuery,
 	}
@@ -79,8 +79,8 @@ func TestMetricsOfACanaryAddUp(t *testing.T) {
 	}
 }
 
-// load invokes in parallel and returns the sums to be measured. "-" stands for no resource and no version.
-func load(t *testing.T, r *running, n int) sums {
+// sendThroughCanary invokes in parallel and returns the sums to be measured. "-" stands for no resource and no version.
+func sendThroughCanary(t *testing.T, r *running, n int) sums {
 	t.Helper()
 	var mu sync.Mutex
 	sent := sums{"Invocations/f:2/2": 0} // nothing is written for a version that was called by its number
@@ -132,7 +132,7 @@ func waitFor(t *testing.T, want float64, read func() float64) float64 {
 	}
 }
 
-// dimensions are those of a set in the notation of [load].
+// dimensions are those of a set in the notation of [sendThroughCanary].
 func dimensions(resource, version string) map[string]string {
 	d := map[string]string{}
 	if resource != "-" {
