@@ -39,7 +39,7 @@ func New(cfg Config) *Service { return &Service{cfg} }
 
 // Run collects the metrics of Lambda once a second until the context ends, and a last time then.
 func (s *Service) Run(ctx context.Context) error {
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTimer(s.untilNextSecond())
 	defer tick.Stop()
 	var c collector
 	for done := false; !done; {
@@ -47,6 +47,7 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			done = true
 		case <-tick.C:
+			tick.Reset(s.untilNextSecond())
 		}
 		values, dropped := c.collect(s.Recorder)
 		if dropped > 0 {
@@ -57,4 +58,9 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func (s *Service) untilNextSecond() time.Duration {
+	now := s.Now()
+	return now.Truncate(time.Second).Add(time.Second).Sub(now)
 }

@@ -34,14 +34,14 @@ const (
 	unitMilliseconds = "Milliseconds"
 )
 
-// collector aggregates points of a second. It keeps what is costly to make from one second to the next.
+// collector aggregates what was measured in a second. It keeps what is costly to make from one second to the next.
 type collector struct {
-	spent  []metrics.Point
+	spent  []metrics.Measured
 	named  map[named]timeseries.Value
 	groups map[group]*sums
 }
 
-// group is what points have in common that are added up.
+// group is what measurements have in common that are added up.
 type group struct {
 	metrics.Subject
 
@@ -81,24 +81,34 @@ func (c *collector) collect(r *metrics.Recorder) (values []timeseries.Value, dro
 	return values, dropped
 }
 
-func (c *collector) add(p *metrics.Point) {
-	key := group{p.Subject, p.At / 1000 * 1000, p.Measure, p.Views}
+func (c *collector) add(m *metrics.Measured) {
+	key := group{m.Subject, m.At / 1000 * 1000, m.Measure, m.Views}
 	s, ok := c.groups[key]
 	if !ok {
 		s = &sums{}
 		c.groups[key] = s
 	}
-	s.values.Add(p.Value, 1)
-	if p.Measure == metrics.MeasureInvocation {
-		s.failures.Add(indicator(p.Failed), 1)
+	set := measured(m)
+	s.values.Merge(&set)
+	if m.Failed > 0 {
+		s.failures.Add(1, float64(m.Failed))
+	}
+	if worked := m.Count - m.Failed; worked > 0 {
+		s.failures.Add(0, float64(worked))
 	}
 }
 
-func indicator(is bool) float64 {
-	if is {
-		return 1
+// measured returns what was measured as a set.
+func measured(m *metrics.Measured) timeseries.Set {
+	if len(m.Buckets) == 0 {
+		return timeseries.Of(m.Min, float64(m.Count))
 	}
-	return 0
+	var s timeseries.Set
+	for _, b := range m.Buckets {
+		s.Add(b.Value, float64(b.Count))
+	}
+	s.Sum, s.Min, s.Max = m.Sum, m.Min, m.Max
+	return s
 }
 
 // values appends the values of a group for every dimension set that it counts for.

@@ -30,7 +30,7 @@ func TestLambdaMetrics(t *testing.T) {
 			s.Start, s.Duration = time.Now(), 2*time.Millisecond
 			recorder.Record(s)
 		}
-		throttled := metrics.Sample{Function: "f", Qualifier: "live", Alias: "live", Version: 3}
+		throttled := metrics.Sample{Function: "f", Qualifier: "live", Alias: "live", Version: 3, Start: time.Now()}
 		recorder.Tally(&throttled).Throttled(&throttled)
 		recorder.EventDropped("f", "live", true)
 		recorder.DeadLetterFailed("f")

@@ -10,10 +10,9 @@ import (
 // histogram counts durations in logarithmic buckets with 16 sub-buckets per power of two, so that a
 // quantile is off by at most 1/16 of its value. It takes concurrent observations without a lock.
 type histogram struct {
-	buckets [bucketCount]atomic.Uint32
-	count   atomic.Uint64
 	sum     atomic.Int64 // nanoseconds
 	max     atomic.Int64
+	buckets [bucketCount]atomic.Uint32
 }
 
 const (
@@ -26,7 +25,6 @@ const (
 func (h *histogram) observe(d time.Duration) {
 	d = max(d, 0)
 	h.buckets[bucketOf(d)].Add(1)
-	h.count.Add(1)
 	h.sum.Add(int64(d))
 	for {
 		old := h.max.Load()
@@ -56,7 +54,10 @@ func upperEdge(b int) time.Duration {
 
 // summary reads the histogram; concurrent observations may be half counted.
 func (h *histogram) summary() Durations {
-	n := h.count.Load()
+	var n uint64
+	for b := range h.buckets {
+		n += uint64(h.buckets[b].Load())
+	}
 	if n == 0 {
 		return Durations{}
 	}

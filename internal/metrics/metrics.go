@@ -3,7 +3,7 @@
 // There are three kinds of readers. People and documents read [Stats]: totals per (function, alias,
 // version) since the server started, kept in atomics that invocations update without a lock. A release
 // reads a [Tap]: the label-blind blocks of finished requests that its evidence is made of, kept only while
-// a release watches an alias. What is kept over time takes every measured value away once a second
+// a release watches an alias. What is kept over time takes the sums of each second away
 // ([Recorder.Drain]).
 package metrics
 
@@ -57,7 +57,9 @@ type Recorder struct {
 	events  atomic.Pointer[map[string]*events] // by function
 	gauges  map[gaugeKey]*gauge                // guarded by mu
 	account gauge
-	points  points
+	singles singles
+	// forgotten series have measured something that nobody has drained yet; guarded by mu.
+	forgotten []*series
 }
 
 type aliasKey struct{ function, alias string }
@@ -67,15 +69,19 @@ type seriesKey struct {
 	version serin.VersionNumber
 }
 
+// series starts with what every invocation needs, so that it lies together in memory.
 type series struct {
-	outcomes  [serin.OutcomeCount]atomic.Uint64
+	qualified   calls
+	tap         atomic.Pointer[Tap] // of the alias, or nil
+	function    *gauge
+	unqualified *calls // of callers who name no version; nil for an alias
+	outcomes    [serin.OutcomeCount]atomic.Uint64
+	duration    histogram
+
 	capacity  [capacityCount]atomic.Uint64
 	throttles atomic.Uint64
-	duration  histogram
 	init      histogram
 	mark      atomic.Uint64 // requests when the alias's routing last changed
-
-	function, unqualified, qualified *gauge
 }
 
 func (s *series) requests() uint64 {
@@ -104,27 +110,26 @@ func (r *Recorder) Record(s Sample) { r.Tally(&s).Record(&s) }
 
 // Record counts a finished invocation.
 func (t Tally) Record(s *Sample) {
-	r, c := t.recorder, t.series
+	c := t.series
 	c.outcomes[s.Outcome].Add(1)
-	c.capacity[s.Capacity].Add(1)
+	if s.Capacity != OnDemand {
+		c.capacity[s.Capacity].Add(1)
+	}
 	c.duration.observe(s.Duration)
 	if s.Init > 0 {
 		c.init.observe(s.Init)
 	}
-	r.measure(s)
-	if s.Alias == "" {
-		return
-	}
-	if tap, ok := (*r.taps.Load())[aliasKey{s.Function, s.Alias}]; ok {
-		tap.record(*s, r.now())
+	t.measure(s)
+	if tap := c.tap.Load(); tap != nil {
+		tap.record(*s, t.recorder.now())
 	}
 }
 
 // Throttled counts an invocation that was refused.
 func (t Tally) Throttled(s *Sample) {
 	t.series.throttles.Add(1)
-	t.recorder.note(s.Function, s.Qualifier, MeasureThrottle, 1, callers)
-	if tap := t.recorder.Tap(s.Function, s.Alias); tap != nil {
+	t.refused(s)
+	if tap := t.series.tap.Load(); tap != nil {
 		tap.throttled(s.Version)
 	}
 }
@@ -161,7 +166,12 @@ func (r *Recorder) Forget(function string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	next := maps.Clone(*r.series.Load())
-	maps.DeleteFunc(next, func(k seriesKey, _ *series) bool { return k.function == function })
+	maps.DeleteFunc(next, func(k seriesKey, s *series) bool {
+		if k.function == function {
+			r.forgotten = append(r.forgotten, s)
+		}
+		return k.function == function
+	})
 	r.series.Store(&next)
 	events := maps.Clone(*r.events.Load())
 	delete(events, function)

@@ -9,7 +9,7 @@ import (
 	"serin"
 )
 
-// Measure is what a [Point] measures.
+// Measure is what a [Measured] measures.
 type Measure uint8
 
 // What is measured, with the unit of the value.
@@ -27,7 +27,7 @@ const (
 	MeasureDeadLetterFailure                 // 1 for each dead letter that could not be delivered
 )
 
-// Views are the groups of invocations that a point counts for.
+// Views are the groups of invocations that a value counts for.
 type Views uint8
 
 // The groups, from all functions down to one version behind one alias.
@@ -41,43 +41,88 @@ const (
 // callers are the views of what is known of a caller before a version is found.
 const callers = ViewAccount | ViewFunction | ViewResource
 
-// Subject is what a point is about. What its views do not need is empty.
+// ownViews are those of the capacity that belongs to a qualifier or version.
+const ownViews = ViewResource | ViewVersion
+
+// Subject is what a value is about. What its views do not need is empty.
 type Subject struct {
 	Function  string
-	Qualifier string // as the caller spelt it, "" for none
+	Qualifier string // as the caller spelt it, "" for none; a version that the caller has pinned an alias to
 	Version   serin.VersionNumber
 }
 
-// Point is one measured value, kept until the next [Recorder.Drain] for those who aggregate over time.
-type Point struct {
+// Measured is what was measured of a subject in one second, kept until the next [Recorder.Drain] for those who
+// aggregate over time. The sum of values is exact, and so are the extremes.
+type Measured struct {
 	Subject
 
-	At      int64 // milliseconds since 1970; when the invocation started
-	Value   float64
-	Measure Measure
-	Views   Views
-	Failed  bool // the function failed, for [MeasureInvocation]
+	Measure       Measure
+	Views         Views
+	At            int64 // milliseconds since 1970; for invocations, when they started
+	Count         uint64
+	Failed        uint64 // invocations whose function failed, for [MeasureInvocation]
+	Sum, Min, Max float64
+	Buckets       []Bucket // nil if all values are Min
 }
 
-// maxPoints bounds the memory of points that nobody drains: 32 MB.
-const maxPoints = 1 << 19
-
-// points collects what was measured since the last drain. The invocation path appends to it under a lock that is
-// held for the time of a copy, and leaves every other cost to the one who drains.
-type points struct {
-	mu      sync.Mutex
-	open    []Point
-	dropped uint64
+// Bucket is a number of values that differ from Value by at most 1.1 %, or are too small to matter: under a microsecond.
+type Bucket struct {
+	Value float64
+	Count uint64
 }
 
-func (p *points) add(point Point) {
-	p.mu.Lock()
-	if len(p.open) < maxPoints {
-		p.open = append(p.open, point)
-	} else {
-		p.dropped++
+// one is a single value.
+func one(s Subject, measure Measure, views Views, at int64, value float64) Measured {
+	return Measured{Subject: s, Measure: measure, Views: views, At: at, Count: 1, Sum: value, Min: value, Max: value}
+}
+
+// maxSingles bounds the memory of single values that nobody drains: 75 MB.
+const maxSingles = 1 << 19
+
+// singles collects what is measured seldom, or of a second that is over: a stack that takes no lock.
+type singles struct {
+	top     atomic.Pointer[single]
+	kept    atomic.Int64
+	dropped atomic.Uint64
+	spent   sync.Pool
+}
+
+type single struct {
+	Measured
+
+	next *single
+}
+
+func (l *singles) add(m Measured) {
+	if l.kept.Add(1) > maxSingles {
+		l.kept.Add(-1)
+		l.dropped.Add(1)
+		return
 	}
-	p.mu.Unlock()
+	s, ok := l.spent.Get().(*single)
+	if !ok {
+		s = &single{}
+	}
+	s.Measured = m
+	for {
+		s.next = l.top.Load()
+		if l.top.CompareAndSwap(s.next, s) {
+			return
+		}
+	}
+}
+
+// drain appends what was collected, the newest first.
+func (l *singles) drain(to []Measured) []Measured {
+	for s := l.top.Swap(nil); s != nil; {
+		next := s.next
+		to = append(to, s.Measured)
+		*s = single{} // or its names would be kept
+		l.spent.Put(s)
+		l.kept.Add(-1)
+		s = next
+	}
+	return to
 }
 
 // gauge counts invocations that run now and remembers the most of them.
@@ -106,31 +151,30 @@ func (g *gauge) leave(ran bool) {
 type Tally struct {
 	recorder *Recorder
 	series   *series
-	resource *gauge
+	calls    *calls
 }
 
 // Tally returns where an invocation is counted, by what the sample says of it before it runs.
 func (r *Recorder) Tally(s *Sample) Tally {
 	series := r.at(seriesKey{aliasKey{s.Function, s.Alias}, s.Version})
-	t := Tally{r, series, series.qualified}
-	if s.Qualifier == "" {
-		t.resource = series.unqualified
+	if s.Qualifier == "" && s.Alias == "" {
+		return Tally{r, series, series.unqualified}
 	}
-	return t
+	return Tally{r, series, &series.qualified}
 }
 
 // Started counts an invocation as running until [Tally.Ended].
 func (t Tally) Started() {
 	t.recorder.account.enter()
 	t.series.function.enter()
-	t.resource.enter()
+	t.calls.running.enter()
 }
 
 // Ended takes an invocation out of the count of those that run. ran says that it was not refused.
 func (t Tally) Ended(ran bool) {
 	t.recorder.account.leave(ran)
 	t.series.function.leave(ran)
-	t.resource.leave(ran)
+	t.calls.running.leave(ran)
 }
 
 type gaugeKey struct {
@@ -139,7 +183,7 @@ type gaugeKey struct {
 	view Views
 }
 
-// watch gives a new series its gauges. The caller holds the lock.
+// watch gives a new series what its invocations are counted by over time. The caller holds the lock.
 func (r *Recorder) watch(s *series, key seriesKey) {
 	find := func(qualifier string, view Views) *gauge {
 		at := gaugeKey{Subject{Function: key.function, Qualifier: qualifier}, view}
@@ -150,67 +194,105 @@ func (r *Recorder) watch(s *series, key seriesKey) {
 		}
 		return g
 	}
-	s.function, s.unqualified = find("", ViewFunction), find("", ViewResource)
-	s.qualified = find(cmp.Or(key.alias, key.version.String()), ViewResource)
+	second := secondOf(r.now())
+	s.function = find("", ViewFunction)
+	subject, views := Subject{Function: key.function, Qualifier: cmp.Or(key.alias, key.version.String())}, callers
+	if key.alias != "" {
+		subject.Version, views = key.version, callers|ViewVersion
+		s.tap.Store((*r.taps.Load())[key.aliasKey])
+	} else {
+		s.unqualified = &calls{}
+		s.unqualified.start(Subject{Function: key.function}, callers, find("", ViewResource), second)
+	}
+	s.qualified.start(subject, views, find(subject.Qualifier, ViewResource), second)
 }
 
-// Drain returns the points since the last call and how many more there were than memory is kept for. spent, which may
-// be nil, is what an earlier call returned, and is used again.
-func (r *Recorder) Drain(spent []Point) (drained []Point, dropped uint64) {
-	r.points.mu.Lock()
-	drained, r.points.open = r.points.open, spent[:0]
-	dropped, r.points.dropped = r.points.dropped, 0
-	r.points.mu.Unlock()
-	now := r.now().UnixMilli()
-	peak := func(g *gauge) {
-		if most := max(g.most.Swap(0), g.now.Load()); most > 0 {
-			drained = append(drained, Point{
-				Subject: g.subject, At: now, Value: float64(most), Measure: MeasureConcurrency, Views: g.view,
-			})
-		}
-	}
-	peak(&r.account)
+// Drain returns what was measured since the last call and how many values more there were than memory is kept for.
+// It is best called just after a second has begun: invocations of seconds before the call cost more to count.
+// spent, which may be nil, is what an earlier call returned, and is used again.
+func (r *Recorder) Drain(spent []Measured) (drained []Measured, dropped uint64) {
+	now := r.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, g := range r.gauges {
-		peak(g)
+	drained = spent[:0]
+	for _, s := range *r.series.Load() {
+		drained = s.drain(drained, secondOf(now))
 	}
-	return drained, dropped
+	for _, s := range r.forgotten {
+		drained = s.drain(drained, noSecond)
+	}
+	clear(r.forgotten)
+	r.forgotten = r.forgotten[:0]
+	drained = r.singles.drain(drained)
+	drained = r.account.drain(drained, now)
+	for _, g := range r.gauges {
+		drained = g.drain(drained, now)
+	}
+	return drained, r.singles.dropped.Swap(0)
 }
 
-// measure notes what an invocation measured.
-func (r *Recorder) measure(s *Sample) {
-	p := Point{
-		Subject: Subject{Function: s.Function, Qualifier: s.Qualifier}, At: s.Start.UnixMilli(), Value: milliseconds(s.Duration),
-		Measure: MeasureInvocation, Views: callers,
-		// A 5xx answer is a failure to its user, but the function has worked.
-		Failed: s.Outcome.Failed() && s.Outcome != serin.OutcomeServerError,
+func (s *series) drain(to []Measured, next int64) []Measured {
+	if s.unqualified != nil {
+		to = s.unqualified.drain(to, next)
 	}
-	if s.Alias != "" {
-		p.Version = s.Version
-		p.Views |= ViewVersion
+	return s.qualified.drain(to, next)
+}
+
+// drain appends the most invocations at a time, and begins with those that run now.
+func (g *gauge) drain(to []Measured, now time.Time) []Measured {
+	if most := max(g.most.Swap(0), g.now.Load()); most > 0 {
+		to = append(to, one(g.subject, MeasureConcurrency, g.view, now.UnixMilli(), float64(most)))
 	}
-	r.points.add(p)
-	if s.Capacity != OnDemand {
-		provisioned := p
-		provisioned.Measure, provisioned.Value, provisioned.Failed = MeasureProvisioned, 1, false
-		if s.Capacity == Spillover {
-			provisioned.Measure = MeasureSpillover
-		}
-		provisioned.Views &= ViewResource | ViewVersion
-		r.points.add(provisioned)
+	return to
+}
+
+// measure counts what an invocation measured.
+func (t Tally) measure(s *Sample) {
+	second := secondOf(s.Start)
+	// A 5xx answer is a failure to its user, but the function has worked.
+	failed := s.Outcome.Failed() && s.Outcome != serin.OutcomeServerError
+	if h := t.calls.enter(second); h != nil {
+		h.observe(s.Duration, failed, s.Capacity)
+		h.leave()
+	} else {
+		t.single(s, failed)
 	}
 	if s.Init > 0 {
-		p.Measure, p.Value, p.Failed = MeasureInit, milliseconds(s.Init), false
-		r.points.add(p)
+		t.recorder.singles.add(one(t.calls.subject, MeasureInit, t.calls.views, s.Start.UnixMilli(), milliseconds(s.Init)))
 	}
+}
+
+// single counts an invocation of another second than the present one.
+func (t Tally) single(s *Sample, failed bool) {
+	m := one(t.calls.subject, MeasureInvocation, t.calls.views, s.Start.UnixMilli(), milliseconds(max(s.Duration, 0)))
+	if failed {
+		m.Failed = 1
+	}
+	t.recorder.singles.add(m)
+	if s.Capacity != OnDemand {
+		measure := MeasureProvisioned
+		if s.Capacity == Spillover {
+			measure = MeasureSpillover
+		}
+		t.recorder.singles.add(one(t.calls.subject, measure, t.calls.views&ownViews, m.At, 1))
+	}
+}
+
+// refused counts a throttle over time: for the views of the caller alone.
+func (t Tally) refused(s *Sample) {
+	if h := t.calls.enter(secondOf(s.Start)); h != nil {
+		h.throttles.Add(1)
+		h.leave()
+		return
+	}
+	subject := t.calls.subject
+	subject.Version = 0
+	t.recorder.singles.add(one(subject, MeasureThrottle, callers, s.Start.UnixMilli(), 1))
 }
 
 // note notes something about a function that is called by a qualifier.
 func (r *Recorder) note(function, qualifier string, measure Measure, value float64, views Views) {
-	r.points.add(Point{
-		Subject: Subject{Function: function, Qualifier: qualifier}, At: r.now().UnixMilli(), Value: value, Measure: measure, Views: views,
-	})
+	r.singles.add(one(Subject{Function: function, Qualifier: qualifier}, measure, views, r.now().UnixMilli(), value))
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -77,6 +77,11 @@ func (r *Recorder) setTap(key aliasKey, tap *Tap) {
 		next[key] = tap
 	}
 	r.taps.Store(&next)
+	for k, s := range *r.series.Load() {
+		if k.aliasKey == key {
+			s.tap.Store(tap)
+		}
+	}
 }
 
 // Expect sets the routing whose requests count from now on: the baseline is its version, the canary its
