@@ -1,6 +1,10 @@
 package evidence
 
-import "math"
+import (
+	"cmp"
+	"math"
+	"slices"
+)
 
 // Judgement is a verdict with everything that people want to know about it.
 type Judgement struct {
@@ -40,12 +44,27 @@ func (e *Evidence) Judgement(c Criteria) Judgement {
 		HarmExcluded: e.HarmExcluded(c.PromoteAlpha), SampleRatioMismatch: e.SampleRatioMismatch(),
 		Record: e.Record(c),
 	}
+	j.Signals = e.Signals()
+	return j
+}
+
+// Signals returns what each signal that has a share says.
+func (e *Evidence) Signals() []SignalJudgement {
+	var all []SignalJudgement
+	mismatch := e.SampleRatioMismatch()
 	for i := range e.series {
 		if share := e.config.Shares[i]; share > 0 {
-			j.Signals = append(j.Signals, e.series[i].judgement(share, j.SampleRatioMismatch))
+			all = append(all, e.series[i].judgement(share, mismatch))
 		}
 	}
-	return j
+	return all
+}
+
+// Decisive returns the signal that contributes most to the evidence that the canary is worse.
+func (e *Evidence) Decisive() SignalJudgement {
+	return slices.MaxFunc(e.Signals(), func(a, b SignalJudgement) int {
+		return cmp.Compare(a.Share*a.EValue, b.Share*b.EValue)
+	})
 }
 
 func (s *series) judgement(share float64, mismatch bool) SignalJudgement {
