@@ -53,6 +53,10 @@ func TestPolicyChecks(t *testing.T) {
 		"a negative watch":          func(p *Policy) { p.Watch = -1 },
 		"no alpha":                  func(p *Policy) { p.Alpha = 0 },
 		"a harm that is everything": func(p *Policy) { p.MaxHarm = 1 },
+		"a signal that is none":     func(p *Policy) { p.Signals = []Judged{"speed"} },
+		"a signal twice":            func(p *Policy) { p.Signals = []Judged{JudgeErrors, JudgeErrors} },
+		"a slow-down below 1":       func(p *Policy) { p.MaxSlowdown = 0.9 },
+		"any slow-down":             func(p *Policy) { p.MaxSlowdown = 11 },
 	} {
 		p := DefaultPolicy()
 		change(&p)

@@ -173,6 +173,8 @@ type Release struct {
 	Checks []CheckRun `json:"checks,omitempty"`
 	// Signals is what was observed while the release had the alias, also in requests that are no evidence.
 	Signals Signals `json:"signals,omitzero"`
+	// Thresholds are what durations are compared with.
+	Thresholds Thresholds `json:"thresholds,omitzero"`
 	// Judgements are the verdicts that changed something, the oldest first.
 	Judgements []Judgement `json:"judgements,omitempty"`
 	// Evidence is the saved state of the evidence package.
@@ -180,6 +182,29 @@ type Release struct {
 
 	// Version counts the saves of the release; the store refuses a save of an old one.
 	Version int64 `json:"-"`
+}
+
+// Thresholds are the baseline's p50, p75, p90, p95 and p99 in milliseconds, from before the requests that are compared
+// with them; empty while they are unknown.
+type Thresholds struct {
+	Latency   []float64 `json:"latency,omitempty"`
+	ColdStart []float64 `json:"coldStart,omitempty"`
+}
+
+// SignalStates returns every signal and whether it could have shown a difference.
+func (r *Release) SignalStates() []SignalState {
+	states := r.Signals.States()
+	both := r.Signals.Baseline.Requests > 0 && r.Signals.Canary.Requests > 0
+	for i := range states {
+		switch s := &states[i]; {
+		case s.Signal != signalLatency:
+		case !r.Policy.Judges(JudgeLatency):
+			s.Live, s.Why = false, "the policy does not judge it"
+		case both && len(r.Thresholds.Latency) == 0:
+			s.Live, s.Why = false, "the baseline has had too few requests to compare with"
+		}
+	}
+	return states
 }
 
 // Active reports whether the release can still move its alias.

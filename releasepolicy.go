@@ -25,6 +25,16 @@ const (
 	PaceHand     Pace = "hand"     // a person approves
 )
 
+// Judged is a kind of signals by which a release judges its canary.
+type Judged string
+
+// What releases can judge.
+const (
+	JudgeErrors     Judged = "errors"      // failures of all kinds together, and each kind
+	JudgeLatency    Judged = "latency"     // of warm requests
+	JudgeColdStarts Judged = "cold-starts" // how long initialisations take; how many there are counts for nothing
+)
+
 // Policy is how a release is paced and judged.
 type Policy struct {
 	// Preset is the name of the [Preset] that the policy was made from, if any.
@@ -43,6 +53,12 @@ type Policy struct {
 	// MaxHarm is the increase of the error rate that must be excluded before the canary gets everything,
 	// as a fraction; earlier steps tolerate more.
 	MaxHarm float64 `json:"maxHarm"`
+	// Signals are what a canary is rolled back for; a promotion rests on errors alone. None stands for errors, in
+	// releases of before there was a choice; new ones get the default.
+	Signals []Judged `json:"signals,omitempty"`
+	// MaxSlowdown is what a request may take on the canary, as a multiple of what it takes on the baseline. Five
+	// milliseconds more are tolerated in any case.
+	MaxSlowdown float64 `json:"maxSlowdown,omitzero"`
 	// Watch is for how long the baseline is kept at hand after the promotion, so that an abort, or evidence
 	// against the canary, puts it back.
 	Watch Duration `json:"watch,omitzero"`
@@ -63,6 +79,7 @@ const (
 	maxWait     = Duration(7 * 24 * time.Hour)
 	maxHoldback = 50
 	maxForce    = 500
+	maxSlowdown = 10
 )
 
 // DefaultPolicy returns the policy that ship uses unless told otherwise.
@@ -70,12 +87,33 @@ func DefaultPolicy() Policy {
 	return Policy{
 		Steps: []float64{5, 25, 50, 100}, Pace: PaceEvidence, MaxWait: Duration(30 * time.Minute),
 		OnBlind: BlindHold, Alpha: 0.01, MaxHarm: 0.01,
+		Signals: []Judged{JudgeErrors, JudgeLatency}, MaxSlowdown: 1.25,
 	}
+}
+
+// Complete returns the policy with the defaults for what a request need not say.
+func (p Policy) Complete() Policy {
+	defaults := DefaultPolicy()
+	if len(p.Signals) == 0 {
+		p.Signals = defaults.Signals
+	}
+	if p.MaxSlowdown == 0 {
+		p.MaxSlowdown = defaults.MaxSlowdown
+	}
+	return p
+}
+
+// Judges reports whether the policy rolls back for the signals.
+func (p *Policy) Judges(j Judged) bool {
+	return slices.Contains(p.Signals, j) || len(p.Signals) == 0 && j == JudgeErrors
 }
 
 // Check returns a KindInvalid error that names the first setting out of range.
 func (p Policy) Check() error {
 	if err := p.checkSteps(); err != nil {
+		return err
+	}
+	if err := p.checkSignals(); err != nil {
 		return err
 	}
 	for _, checks := range [][]Check{p.Before, p.After} {
@@ -108,6 +146,21 @@ func (p Policy) Check() error {
 		return Errorf(KindInvalid, "holdback: there is none without a watch; for example --watch 30m")
 	case len(p.Force) > maxForce:
 		return Errorf(KindInvalid, "force: the reason has %d bytes; at most %d", len(p.Force), maxForce)
+	}
+	return nil
+}
+
+func (p Policy) checkSignals() error {
+	for i, s := range p.Signals {
+		if !slices.Contains([]Judged{JudgeErrors, JudgeLatency, JudgeColdStarts}, s) {
+			return Errorf(KindInvalid, "signals: %.100q is not errors, latency or cold-starts", string(s))
+		}
+		if slices.Contains(p.Signals[:i], s) {
+			return Errorf(KindInvalid, "signals: %s is there twice", s)
+		}
+	}
+	if p.MaxSlowdown != 0 && !(p.MaxSlowdown >= 1 && p.MaxSlowdown <= maxSlowdown) {
+		return Errorf(KindInvalid, "max-slowdown: %v is not between 1 and %d", p.MaxSlowdown, maxSlowdown)
 	}
 	return nil
 }

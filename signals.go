@@ -14,7 +14,8 @@ type Observed struct {
 	Failures   map[string]int `json:"failures,omitempty"` // by the name of the [Outcome]
 	Throttles  int            `json:"throttles,omitempty"`
 	ColdStarts int            `json:"coldStarts,omitempty"`
-	HTTP       int            `json:"http,omitempty"` // answers to HTTP requests, or in their form
+	HTTP       int            `json:"http,omitempty"`     // answers to HTTP requests, or in their form
+	Measured   int            `json:"measured,omitempty"` // warm requests that were compared with the thresholds
 	// Warm and Init count durations in the buckets of the metrics package: of warm requests, and of
 	// initialisations.
 	Warm map[int]int `json:"warm,omitempty"`
@@ -25,7 +26,7 @@ type Observed struct {
 func (o Observed) Add(more Observed) Observed {
 	return Observed{
 		Requests: o.Requests + more.Requests, Failures: sum(o.Failures, more.Failures), Throttles: o.Throttles + more.Throttles,
-		ColdStarts: o.ColdStarts + more.ColdStarts, HTTP: o.HTTP + more.HTTP,
+		ColdStarts: o.ColdStarts + more.ColdStarts, HTTP: o.HTTP + more.HTTP, Measured: o.Measured + more.Measured,
 		Warm: sum(o.Warm, more.Warm), Init: sum(o.Init, more.Init),
 	}
 }
@@ -110,6 +111,8 @@ type SignalState struct {
 	Why    string `json:"why,omitempty"` // why it is blind, or what it is not used for
 }
 
+const signalLatency = "latency"
+
 // States returns every signal and whether it was live: a version that nothing was seen of is not fine, it is unknown.
 func (s Signals) States() []SignalState {
 	both := s.Baseline.Requests > 0 && s.Canary.Requests > 0
@@ -130,7 +133,7 @@ func (s Signals) States() []SignalState {
 	add(OutcomeInitError.String(), s.Canary.ColdStarts > 0, "the canary had no cold start")
 	add(OutcomeServerError.String(), s.Baseline.HTTP > 0 && s.Canary.HTTP > 0, "the answers have no statusCode")
 	add("throttles", true, "")
-	add("latency", true, "")
+	add(signalLatency, s.Baseline.Measured > 0 && s.Canary.Measured > 0, "too few warm requests of the canary")
 	return states
 }
 

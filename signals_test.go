@@ -51,6 +51,28 @@ func TestFailuresAreBounded(t *testing.T) {
 	}
 }
 
+func TestSignalStatesOfARelease(t *testing.T) {
+	seen := Signals{Baseline: Observed{Requests: 9, Measured: 9}, Canary: Observed{Requests: 2, Measured: 1}}
+	known := Thresholds{Latency: []float64{1, 2, 3, 4, 5}}
+	for want, r := range map[string]Release{
+		"": {Policy: DefaultPolicy(), Signals: seen, Thresholds: known},
+		"the baseline has had too few requests to compare with": {Policy: DefaultPolicy(), Signals: Signals{
+			Baseline: Observed{Requests: 9}, Canary: Observed{Requests: 2},
+		}},
+		"too few warm requests of the canary": {Policy: DefaultPolicy(), Thresholds: known, Signals: Signals{
+			Baseline: Observed{Requests: 9}, Canary: Observed{Requests: 2},
+		}},
+		"no requests of the baseline and the canary": {Policy: DefaultPolicy()},
+		"the policy does not judge it":               {Signals: seen, Thresholds: known},
+	} {
+		for _, s := range r.SignalStates() {
+			if s.Signal == signalLatency && (s.Why != want || s.Live != (want == "")) {
+				t.Errorf("%+v, want %q", s, want)
+			}
+		}
+	}
+}
+
 func TestSignalStates(t *testing.T) {
 	blind := func(s Signals) map[string]string {
 		all := map[string]string{}
@@ -62,11 +84,14 @@ func TestSignalStates(t *testing.T) {
 		return all
 	}
 	if d := cmp.Diff(map[string]string{}, blind(Signals{
-		Baseline: Observed{Requests: 9, HTTP: 9}, Canary: Observed{Requests: 1, HTTP: 1, ColdStarts: 1},
+		Baseline: Observed{Requests: 9, HTTP: 9, Measured: 9}, Canary: Observed{Requests: 2, HTTP: 1, ColdStarts: 1, Measured: 1},
 	})); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff(map[string]string{"5xx": "the answers have no statusCode", "init error": "the canary had no cold start"}, blind(Signals{
+	if d := cmp.Diff(map[string]string{
+		"5xx": "the answers have no statusCode", "init error": "the canary had no cold start",
+		"latency": "too few warm requests of the canary",
+	}, blind(Signals{
 		Baseline: Observed{Requests: 9}, Canary: Observed{Requests: 1},
 	})); d != "" {
 		t.Error(d)

@@ -30,7 +30,7 @@ func (h *handler) summary(r *serin.Release) ReleaseDocument {
 		From: h.version(r.Function, r.Baseline), To: h.version(r.Function, r.Canary), Changed: []string{},
 		Steps: r.Steps, Verdict: r.Verdict, Outcome: r.Ending, Actor: r.Actor, Message: r.Message,
 		StartedAt: r.StartedAt, Phase: r.Phase, Step: r.Step, Policy: r.Policy, Blind: r.Blind, WatchUntil: r.WatchUntil, Judgements: r.Judgements, Checks: r.Checks, Log: r.Log,
-		Signals: describeSignals(r.Signals), HeldBy: r.HeldBy, Saved: r.Version,
+		Signals: describeSignals(r), HeldBy: r.HeldBy, Saved: r.Version,
 	}
 	if d.Steps == nil {
 		d.Steps = []serin.Step{}
@@ -85,6 +85,14 @@ func describeEvidence(r *serin.Release) (Evidence, Reason) {
 	}
 	e.EValue = min(ev.EValue(), math.MaxFloat64)
 	e.RatioMismatch = ev.SampleRatioMismatch()
+	e.Signals = ev.Signals()
+	if r.Verdict == serin.VerdictWorse {
+		if d := ev.Decisive(); d.Signal != evidence.Errors {
+			why.Signal = d.Signal.String()
+			why.Baseline = serin.Counts{Requests: d.Counts.BaselineRequests, Errors: d.Counts.BaselineErrors}.Rate()
+			why.Canary = serin.Counts{Requests: d.Counts.CanaryRequests, Errors: d.Counts.CanaryErrors}.Rate()
+		}
+	}
 	why.HarmExcluded = ev.HarmExcluded(evidence.DefaultPromoteAlpha)
 	if d, ok := ev.Difference(); ok {
 		e.Low, e.High = &d.Low, &d.High

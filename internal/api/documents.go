@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"serin"
+	"serin/internal/evidence"
 )
 
 // Service is the service name in the credential scope of signed requests.
@@ -97,7 +98,8 @@ type VersionRef struct {
 	CodeSHA256 string              `json:"codeSha256,omitempty"`
 }
 
-// Reason says why a release is where it is. Baseline and Canary are rates of the signal.
+// Reason says why a release is where it is. Baseline and Canary are rates of the signal: of errors, or of requests that
+// exceeded the threshold with the strongest evidence.
 type Reason struct {
 	Signal       string  `json:"signal"`
 	Text         string  `json:"text,omitempty"`
@@ -117,6 +119,8 @@ type Evidence struct {
 	// Low and High bound the difference of the rates with 95 % confidence; for people, not what decides.
 	Low  *float64 `json:"low,omitempty"`
 	High *float64 `json:"high,omitempty"`
+	// Signals is what each signal that is judged says. The e-value of all is their mean, weighted with their shares.
+	Signals []evidence.SignalJudgement `json:"signals,omitempty"`
 	// RatioMismatch warns that the observed traffic does not follow the weights.
 	RatioMismatch bool `json:"ratioMismatch,omitempty"`
 }

@@ -5,9 +5,10 @@ import (
 	"serin/internal/metrics"
 )
 
-func describeSignals(s serin.Signals) SignalsDocument {
+func describeSignals(r *serin.Release) SignalsDocument {
+	s := r.Signals
 	d := SignalsDocument{
-		Baseline: describeObserved(s.Baseline), Canary: describeObserved(s.Canary), States: s.States(),
+		Baseline: describeObserved(s.Baseline), Canary: describeObserved(s.Canary), States: r.SignalStates(),
 		New: s.New(), Errors: s.Failures,
 	}
 	if d.Errors == nil {

@@ -33,12 +33,15 @@ var projectKeys = map[string]string{
 	"function": "function", "alias": "alias", "runtime": "runtime", "handler": "handler", "role": "role",
 	"memory": "memory", "timeout": "timeout", "env": "env", "build": "build", "package": "package",
 	"preset": "preset", "steps": "steps", "pace": "pace", "watch": "watch", "holdback": "holdback", "bake": "bake", "maxWait": "max-wait", "onBlind": "on-blind", "alpha": "alpha",
-	"maxHarm": "max-harm", "smokeEvent": "smoke-event", "smokeHttp": "smoke-http", "beforeTraffic": "before-traffic",
+	"maxHarm": "max-harm", "signals": "signals", "maxSlowdown": "max-slowdown", "smokeEvent": "smoke-event", "smokeHttp": "smoke-http", "beforeTraffic": "before-traffic",
 	"afterTraffic": "after-traffic", "checkTimeout": "check-timeout", "smoke": "smoke", "traffic": "traffic", "rate": "rate", "routingKey": "routing-key", "pins": "pins",
 }
 
 // listKeys are those that may have several values, each of which sets the flag once more.
 var listKeys = []string{"smokeEvent", "smokeHttp", "beforeTraffic", "afterTraffic"}
+
+// commaKeys are those whose list is one value of the flag.
+var commaKeys = []string{"steps", "signals"}
 
 // readProject returns the settings of the serin.yaml in a directory, none if there is no such file.
 func readProject(dir string) ([]setting, error) {
@@ -95,7 +98,7 @@ func parseProject(text []byte) ([]setting, error) {
 	return settings, nil
 }
 
-// settingValues returns the texts of a value: one, those of a list for steps, K=V for env.
+// settingValues returns the texts of a value: one, those of a list joined or one by one, K=V for env.
 func settingValues(key string, value *yaml.Node) ([]string, error) {
 	switch {
 	case key == "env" && value.Kind == yaml.MappingNode:
@@ -110,16 +113,16 @@ func settingValues(key string, value *yaml.Node) ([]string, error) {
 		return values, nil
 	case key == "env":
 		return nil, errors.New("want a map of names to values")
-	case (key == "steps" || slices.Contains(listKeys, key)) && value.Kind == yaml.SequenceNode:
+	case (slices.Contains(commaKeys, key) || slices.Contains(listKeys, key)) && value.Kind == yaml.SequenceNode:
 		values := []string{}
-		for _, step := range value.Content {
-			text, err := scalar(step)
+		for _, item := range value.Content {
+			text, err := scalar(item)
 			if err != nil {
 				return nil, err
 			}
 			values = append(values, text)
 		}
-		if key == "steps" {
+		if slices.Contains(commaKeys, key) {
 			return []string{strings.Join(values, ",")}, nil
 		}
 		return values, nil

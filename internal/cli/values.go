@@ -77,6 +77,28 @@ func (p *paceValue) Set(text string) error {
 	return fmt.Errorf("%.100q is not evidence, time or hand", text)
 }
 
+// signalsValue is a flag like errors,latency. The policy checks the names.
+type signalsValue []serin.Judged
+
+func (v *signalsValue) Type() string { return "list" }
+
+func (v *signalsValue) String() string {
+	names := make([]string, len(*v))
+	for i, s := range *v {
+		names[i] = string(s)
+	}
+	return strings.Join(names, ",")
+}
+
+func (v *signalsValue) Set(text string) error {
+	var all []serin.Judged
+	for part := range strings.SplitSeq(text, ",") {
+		all = append(all, serin.Judged(strings.TrimSpace(part)))
+	}
+	*v = all
+	return nil
+}
+
 // presetValue is a flag that names a preset, which sets what other flags set one by one.
 type presetValue struct{ policy *serin.Policy }
 

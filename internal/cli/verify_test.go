@@ -32,6 +32,12 @@ func FuzzCertificate(f *testing.F) {
 
 func TestPolicyOf(t *testing.T) {
 	for text, want := range map[string]func(*serin.Policy) bool{
+		"{signals: [errors], maxSlowdown: 2}": func(p *serin.Policy) bool {
+			return !p.Judges(serin.JudgeLatency) && p.Judges(serin.JudgeErrors) && p.MaxSlowdown == 2
+		},
+		"{signals: 'latency, cold-starts'}": func(p *serin.Policy) bool {
+			return p.Judges(serin.JudgeLatency) && p.Judges(serin.JudgeColdStarts) && !p.Judges(serin.JudgeErrors)
+		},
 		"{maxHarm: 0.005, alpha: 0.001}":          func(p *serin.Policy) bool { return p.MaxHarm == 0.005 && p.Alpha == 0.001 },
 		"Canary10Percent5Minutes":                 func(p *serin.Policy) bool { return p.Pace == serin.PaceTime && len(p.Steps) == 2 },
 		"steps: [50, 100]":                        func(p *serin.Policy) bool { return len(p.Steps) == 2 },

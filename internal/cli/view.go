@@ -46,6 +46,9 @@ func (v view) lines() []line {
 	if d.Verdict != serin.VerdictNone {
 		lines = append(lines, line{v.meter(), plain})
 	}
+	if text := signalsText(d); text != "" {
+		lines = append(lines, line{text, plain})
+	}
 	for i, row := range v.versions() {
 		s := plain
 		if i == 0 {
@@ -111,6 +114,28 @@ func (v view) meter() string {
 	}
 	return fmt.Sprintf("evidence   %s %s of about %s requests%s   e-value %s of %s",
 		bar, count(e.CanaryRequests), count(int(math.Ceil(needed))), eta, eValue(e.EValue), eValue(1/e.Alpha))
+}
+
+// signalsText shows what each signal says that has anything against the canary or is not errors, "" if there is none:
+// its e-value, and what the canary had against the baseline.
+func signalsText(d *api.ReleaseDocument) string {
+	var texts []string
+	for _, s := range d.Evidence.Signals {
+		n := s.Counts
+		if !s.Live || !s.Signal.Measured() && n.CanaryErrors+n.BaselineErrors == 0 {
+			continue
+		}
+		what := ""
+		if s.Signal.Measured() {
+			what = fmt.Sprintf(" above p%.0f", 100*s.Quantile)
+		}
+		texts = append(texts, fmt.Sprintf("%s%s %s of %s against %s of %s, e-value %s", s.Signal, what,
+			count(n.CanaryErrors), count(n.CanaryRequests), count(n.BaselineErrors), count(n.BaselineRequests), eValue(s.EValue)))
+	}
+	if len(texts) == 0 {
+		return ""
+	}
+	return "signals    " + strings.Join(texts, "; ")
 }
 
 // versions is the table of the two versions since the release began.

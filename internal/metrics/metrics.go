@@ -2,7 +2,7 @@
 //
 // There are three kinds of readers. People and documents read [Stats]: totals per (function, alias,
 // version) since the server started, kept in atomics that invocations update without a lock. A release
-// reads a [Tap]: the label-blind blocks of finished requests that its evidence is made of, kept only while
+// reads a [Tap]: the label-blind slices of finished requests that its evidence is made of, kept only while
 // a release watches an alias. What is kept over time takes the sums of each second away
 // ([Recorder.Drain]).
 package metrics
@@ -121,7 +121,7 @@ func (t Tally) Record(s *Sample) {
 	}
 	t.measure(s)
 	if tap := c.tap.Load(); tap != nil {
-		tap.record(*s, t.recorder.now())
+		tap.record(s, t.recorder.now())
 	}
 }
 

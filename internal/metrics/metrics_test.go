@@ -120,18 +120,30 @@ func TestTapCutsBlocks(t *testing.T) {
 	default:
 		t.Error("no signal after a full block")
 	}
-	blocks, wait := tap.Drain(now)
-	want := []metrics.Block{{Weight: 0.1, Block: evidence.Block{CanaryRequests: 4, CanaryErrors: 2, BaselineRequests: 16}}}
-	if d := cmp.Diff(want, blocks); d != "" {
+	slices, wait := tap.Drain(now)
+	crash := tally(1, evidence.Crashes)
+	want := []evidence.Slice{
+		{Weight: 0.1, Canary: crash},
+		{Weight: 0.1, Canary: tally(2, evidence.Crashes), Baseline: tally(8)},
+		{Weight: 0.1, Canary: tally(2, evidence.Crashes), Baseline: tally(8)},
+	}
+	if d := cmp.Diff(want, slices); d != "" {
 		t.Error(d)
 	}
-	if wait != metrics.BlockAge {
-		t.Errorf("the open block waits %v, want %v", wait, metrics.BlockAge)
+	if wait != metrics.SliceAge {
+		t.Errorf("the open slice waits %v, want %v", wait, metrics.SliceAge)
 	}
-	blocks, _ = tap.Drain(now.Add(metrics.BlockAge))
-	want = []metrics.Block{{Weight: 0.1, Block: evidence.Block{CanaryRequests: 1, CanaryErrors: 1, BaselineRequests: 4}}}
-	if d := cmp.Diff(want, blocks); d != "" {
+	slices, _ = tap.Drain(now.Add(metrics.SliceAge))
+	want = []evidence.Slice{{Weight: 0.1, Baseline: tally(4)}}
+	if d := cmp.Diff(want, slices); d != "" {
 		t.Error(d)
+	}
+	for range evidence.SliceRequests {
+		r.Record(sample(1, serin.OutcomeOK))
+	}
+	slices, wait = tap.Drain(now)
+	if d := cmp.Diff([]evidence.Slice{{Weight: 0.1, Baseline: tally(evidence.SliceRequests)}}, slices); d != "" || wait != 0 {
+		t.Errorf("wait %v, %s", wait, d)
 	}
 }
 
@@ -152,9 +164,9 @@ func TestTapFollowsTheRouting(t *testing.T) {
 	tap.Expect(serin.Routing{Version: 2})
 	r.Record(metrics.Sample{Function: "shop", Alias: "live", Routing: serin.Routing{Version: 2}, Version: 2})
 	blocks, wait := tap.Drain(time.Now())
-	want := []metrics.Block{
-		{Weight: 0.1, Block: evidence.Block{CanaryRequests: 1, CanaryErrors: 1}},
-		{Weight: 0.5, Block: evidence.Block{CanaryRequests: 1}},
+	want := []evidence.Slice{
+		{Weight: 0.1, Canary: tally(1, evidence.Crashes)},
+		{Weight: 0.5, Canary: tally(1)},
 	}
 	if d := cmp.Diff(want, blocks); d != "" || wait != 0 {
 		t.Errorf("wait %v, %s", wait, d)
@@ -188,10 +200,11 @@ func TestTapCountsKeysOnce(t *testing.T) {
 	tap.Expect(canary50)
 	record(canary50, 2, 7, serin.OutcomeCrash) // has come over to the canary: no new draw
 	record(canary50, 1, 9, serin.OutcomeOK)
-	blocks, _ := tap.Drain(now.Add(metrics.BlockAge))
-	want := []metrics.Block{
-		{Weight: 0.1, Block: evidence.Block{BaselineRequests: 1, CanaryRequests: 4, CanaryErrors: 1}},
-		{Weight: 0.5, Block: evidence.Block{BaselineRequests: 1}},
+	blocks, _ := tap.Drain(now.Add(metrics.SliceAge))
+	want := []evidence.Slice{
+		{Weight: 0.1, Baseline: tally(1), Canary: tally(1, evidence.Crashes)},
+		{Weight: 0.1, Canary: tally(3)},
+		{Weight: 0.5, Baseline: tally(1)},
 	}
 	if d := cmp.Diff(want, blocks); d != "" {
 		t.Error(d)
@@ -199,6 +212,15 @@ func TestTapCountsKeysOnce(t *testing.T) {
 	if st := r.Function("shop"); len(st) != 2 || st[0].Requests+st[1].Requests != 11 {
 		t.Errorf("the totals count %+v", st)
 	}
+}
+
+// tally counts requests and what failed of them.
+func tally(requests int, failed ...evidence.Signal) evidence.Tally {
+	t := evidence.Tally{Requests: requests}
+	for _, f := range failed {
+		t.Fail(f)
+	}
+	return t
 }
 
 // BenchmarkRecord is all that the metrics of an invocation cost it, with 10,000 series and a reader that drains: of an
@@ -231,6 +253,21 @@ func BenchmarkRecord(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+func BenchmarkRecordLatency(b *testing.B) {
+	r := metrics.New(time.Now)
+	tap := r.Watch("shop", "live")
+	tap.Expect(canary10)
+	tap.Measure(metrics.Measures{Warm: &evidence.Thresholds{0.1, 0.2, 0.3, 0.4, 0.5}, Slowdown: 1.25})
+	for range 20 {
+		r.Record(sample(2, serin.OutcomeOK))
+	}
+	s := sample(1, serin.OutcomeOK)
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Record(s)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // observe counts a sample among the signals of the release. The caller holds the lock.
-func (t *Tap) observe(s Sample, now time.Time) {
+func (t *Tap) observe(s *Sample, now time.Time) {
 	side := &t.signals.Baseline
 	canary := s.Version == s.Routing.Additional
 	if canary {

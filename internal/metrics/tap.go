@@ -9,27 +9,24 @@ import (
 	"serin/internal/evidence"
 )
 
-// The size of a block: whichever comes first (EVIDENCE: about 20 finished requests or 50 ms).
+// SliceAge is how long the first slices wait for requests. A slice is cut at a failure, when it is full, or when
+// it is that old, whichever comes first. Full are [evidence.SliceRequests] at first, and then a share of what
+// was counted before, with as much more time: so the slices of a long release are some hundred and its failures,
+// and at most that share of the requests waits to be counted.
 const (
-	BlockRequests = 20
-	BlockAge      = 50 * time.Millisecond
+	SliceAge   = 50 * time.Millisecond
+	sliceShare = 64
 )
 
 // maxClosed bounds the memory of a tap that nobody drains. What is dropped beyond it is dropped without
 // looking at versions or outcomes, so the evidence stays valid.
-const maxClosed = 1 << 16
+const maxClosed = 1 << 14
 
 // maxKeys bounds how many routing keys a tap tells apart. Requests of keys beyond it do not count, whatever their
 // versions and outcomes are, so the evidence stays valid.
 const maxKeys = 1 << 20
 
-// Block is a closed block and the canary's share, 0 to 1, under which its requests were routed.
-type Block struct {
-	Weight float64
-	evidence.Block
-}
-
-// Tap cuts the finished requests of one alias into label-blind blocks for one release. A block holds only
+// Tap cuts the finished requests of one alias into label-blind slices for one release. A slice holds only
 // requests that were routed by the routing that the tap expects, so that a late answer to a request of an
 // earlier step is never counted.
 //
@@ -43,9 +40,11 @@ type Tap struct {
 	signals serin.Signals
 	routing serin.Routing
 	keys    map[serin.KeyHash]struct{} // those that have been counted
-	open    evidence.Block
+	open    evidence.Slice
 	opened  time.Time
-	closed  []Block
+	seen    int // requests in closed slices
+	closed  []evidence.Slice
+	latency latency
 }
 
 // Watch starts a tap on an alias, replacing the one that was there. It counts nothing before
@@ -85,7 +84,7 @@ func (r *Recorder) setTap(key aliasKey, tap *Tap) {
 }
 
 // Expect sets the routing whose requests count from now on: the baseline is its version, the canary its
-// additional version. An open block is closed under the routing that it was filled by.
+// additional version. An open slice is closed under the routing that it was filled by.
 func (t *Tap) Expect(routing serin.Routing) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -95,26 +94,34 @@ func (t *Tap) Expect(routing serin.Routing) {
 	}
 }
 
-// Ready is signalled when a block has closed or the first request of a new block has come in; in the
-// second case the block is due after [BlockAge].
+// Ready is signalled when a slice has closed or the first request of a new slice has come in; in the
+// second case the slice is due after a while that [Tap.Drain] tells.
 func (t *Tap) Ready() <-chan struct{} { return t.notify }
 
-// Drain returns the closed blocks, oldest first, and for how long the open block still waits for requests;
-// 0 means that there is none. It closes a block of age [BlockAge].
-func (t *Tap) Drain(now time.Time) (blocks []Block, wait time.Duration) {
+// Drain returns the closed slices, oldest first, and for how long the open slice still waits for requests;
+// 0 means that there is none. It closes a slice that has waited long enough.
+func (t *Tap) Drain(now time.Time) (closed []evidence.Slice, wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.open != (evidence.Block{}) {
-		if wait = t.opened.Add(BlockAge).Sub(now); wait <= 0 {
+	if t.requests() > 0 {
+		age := SliceAge * time.Duration(t.limit()) / evidence.SliceRequests
+		if wait = t.opened.Add(age).Sub(now); wait <= 0 {
 			t.cut()
 			wait = 0
 		}
 	}
-	blocks, t.closed = t.closed, nil
-	return blocks, wait
+	closed, t.closed = t.closed, nil
+	return closed, wait
 }
 
-func (t *Tap) record(s Sample, now time.Time) {
+// Flush closes the open slice.
+func (t *Tap) Flush() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cut()
+}
+
+func (t *Tap) record(s *Sample, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if s.Routing != t.routing || !s.Routing.Weighted() {
@@ -124,19 +131,23 @@ func (t *Tap) record(s Sample, now time.Time) {
 	if s.Undrawn || !t.firstOf(s.Key) {
 		return
 	}
-	first := t.open == (evidence.Block{})
+	first := t.requests() == 0
 	if first {
 		t.opened = now
 	}
-	one := evidence.Block{BaselineRequests: 1}
-	if s.Version == s.Routing.Additional {
-		one = evidence.Block{CanaryRequests: 1}
+	canary := s.Version == s.Routing.Additional
+	side, observed := &t.open.Baseline, &t.signals.Baseline
+	if canary {
+		side, observed = &t.open.Canary, &t.signals.Canary
 	}
+	side.Requests++
 	if s.Outcome.Failed() {
-		one.BaselineErrors, one.CanaryErrors = one.BaselineRequests, one.CanaryRequests
+		side.Fail(failureSignal(s.Outcome))
 	}
-	t.open = t.open.Add(one)
-	full := t.open.BaselineRequests+t.open.CanaryRequests >= BlockRequests
+	if t.latency.measure(side, s, canary) {
+		observed.Measured++
+	}
+	full := s.Outcome.Failed() || t.requests() >= t.limit()
 	if full {
 		t.cut()
 	}
@@ -147,6 +158,27 @@ func (t *Tap) record(s Sample, now time.Time) {
 		}
 	}
 }
+
+func failureSignal(o serin.Outcome) evidence.Signal {
+	switch o {
+	case serin.OutcomeTimeout:
+		return evidence.Timeouts
+	case serin.OutcomeCrash:
+		return evidence.Crashes
+	case serin.OutcomeInitError:
+		return evidence.InitFailures
+	case serin.OutcomeServerError:
+		return evidence.ServerErrors
+	default:
+		return evidence.Errors
+	}
+}
+
+// requests is how many the open slice holds. The caller holds the lock, as with limit.
+func (t *Tap) requests() int { return t.open.Canary.Requests + t.open.Baseline.Requests }
+
+// limit is how many requests a slice without a failure holds.
+func (t *Tap) limit() int { return max(evidence.SliceRequests, t.seen/sliceShare) }
 
 // firstOf notes a key and reports whether its request is a draw that has not been counted yet. The caller holds the
 // lock.
@@ -164,13 +196,16 @@ func (t *Tap) firstOf(key serin.KeyHash) bool {
 	return true
 }
 
-// cut closes the open block. The caller holds the lock.
+// cut closes the open slice. The caller holds the lock.
 func (t *Tap) cut() {
-	if t.open == (evidence.Block{}) {
+	n := t.requests()
+	if n == 0 {
 		return
 	}
+	t.seen += n
 	if len(t.closed) < maxClosed {
-		t.closed = append(t.closed, Block{Weight: t.routing.Weight, Block: t.open})
+		t.open.Weight = t.routing.Weight
+		t.closed = append(t.closed, t.open)
 	}
-	t.open = evidence.Block{}
+	t.open = evidence.Slice{}
 }

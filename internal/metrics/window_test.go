@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"serin"
+	"serin/internal/evidence"
 	"serin/internal/metrics"
 )
 
@@ -77,7 +78,7 @@ func TestUndrawnRequestsAreNoEvidence(t *testing.T) {
 	r.Record(s)
 	r.Tally(&s).Throttled(&s)
 	blocks, _ := tap.Drain(time.Now().Add(time.Minute))
-	if len(blocks) != 1 || blocks[0].BaselineRequests != 0 || blocks[0].CanaryErrors != 1 {
+	if len(blocks) != 1 || blocks[0].Baseline.Requests != 0 || blocks[0].Canary.Failures[evidence.Errors] != 1 {
 		t.Errorf("%+v", blocks)
 	}
 	seen := tap.Signals()

@@ -13,21 +13,23 @@ import (
 
 	"serin"
 	"serin/internal/evidence"
-	"serin/internal/metrics"
 )
 
-// Counted is a label-blind block that a release has taken in, or several that follow each other at the same weight and
-// in which nothing failed: such blocks say the same one by one and together.
+// Counted is a label-blind slice that a release has taken in.
 type Counted struct {
 	At     int64   `json:"t"` // when it was taken in, in milliseconds since 1970
 	Weight float64 `json:"w"` // the canary's share
 	evidence.Block
+	// Signals is what else was counted, as far as it is not 0: of a kind of failure how many the canary and the
+	// baseline had, of a measurement how many were taken of each, and for each threshold how many of them exceeded it.
+	// It is nil if only errors were counted, as before slices held anything else.
+	Signals map[evidence.Signal][]int `json:"signals"`
 }
 
 // Page is what was counted between two saves of a release.
 type Page struct {
-	Saved  int64     `json:"saved"` // the save that took the blocks in
-	Blocks []Counted `json:"blocks"`
+	Saved  int64     `json:"saved"`  // the save that took the blocks in
+	Blocks []Counted `json:"blocks"` // slices; the name is from when they held errors alone
 }
 
 // Certificate is a release and everything that its verdicts rest on. Whoever adds the blocks in their order gets the
@@ -64,17 +66,6 @@ func (c *Controller) Certificate(ctx context.Context, id string) (*Certificate, 
 	return cert, nil
 }
 
-// note adds a block to what was counted since the last save.
-func note(counted []Counted, b metrics.Block, at time.Time) []Counted {
-	if last := len(counted) - 1; last >= 0 && counted[last].Weight == b.Weight && clean(counted[last].Block) && clean(b.Block) {
-		counted[last].Block = counted[last].Add(b.Block)
-		return counted
-	}
-	return append(counted, Counted{At: at.UnixMilli(), Weight: b.Weight, Block: b.Block})
-}
-
-func clean(b evidence.Block) bool { return b.CanaryErrors+b.BaselineErrors == 0 }
-
 // maxJudgements bounds what is kept of the verdicts of one release.
 const maxJudgements = 500
 
@@ -91,7 +82,7 @@ func recordVerdict(before *serin.Release, next serin.Release, ev *evidence.Evide
 		return next
 	}
 	j := judgement(before, ev, now)
-	for _, signal := range before.Signals.States() {
+	for _, signal := range before.SignalStates() {
 		if !signal.Live {
 			j.Blind = append(j.Blind, signal.Signal)
 		}
@@ -142,7 +133,7 @@ func (c *Certificate) Verify() (*Verification, error) {
 		}
 		check(page.Saved)
 		for _, b := range page.Blocks {
-			if err := ev.Add(b.Weight, b.Block); err != nil {
+			if err := b.addTo(ev); err != nil {
 				return nil, fmt.Errorf("save %d: %w", page.Saved, err)
 			}
 			v.Blocks++
@@ -193,17 +184,4 @@ func (v *Verification) compareState(r *serin.Release, ev *evidence.Evidence) err
 		v.Differences = append(v.Differences, fmt.Sprintf("the saved evidence is %s, computed is %s", strings.TrimSpace(saved.String()), again))
 	}
 	return nil
-}
-
-// newEvidence returns evidence without data for a release.
-func newEvidence(r *serin.Release) (*evidence.Evidence, error) {
-	history := 0.0
-	if r.BaselineRate != nil {
-		history = *r.BaselineRate
-	}
-	ev, err := evidence.New(evidence.Config{History: history, Alpha: r.Policy.Alpha, Shares: evidence.OnlyErrors})
-	if err != nil {
-		return nil, fmt.Errorf("evidence of release %s: %w", r.ID, err)
-	}
-	return ev, nil
 }

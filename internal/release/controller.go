@@ -1,6 +1,6 @@
 // Package release moves aliases from a baseline version to a canary version.
 //
-// Measuring, judging and moving are separate: a tap of the metrics package counts blocks of requests, the
+// Measuring, judging and moving are separate: a tap of the metrics package counts slices of requests, the
 // evidence package turns them into a verdict, [decide] (pure) turns verdict, alias and time into the next
 // state of the release, and the [Controller] saves that state before it carries it out. Releases are
 // level-triggered: whenever the controller is killed, the release that was saved and the alias as it is now
@@ -109,6 +109,7 @@ const ReasonPreflight = "preflight"
 // Errors: KindInvalid for the request, KindConflict if the alias has an active release or weights of its
 // own, KindNotFound, and any kind with [ReasonPreflight].
 func (c *Controller) Start(ctx context.Context, req Request) (*serin.Release, error) {
+	req.Policy = req.Policy.Complete()
 	if err := req.Policy.Check(); err != nil {
 		return nil, err
 	}

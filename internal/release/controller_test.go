@@ -118,6 +118,8 @@ type world struct {
 	transport transport
 	log       slog.Handler
 	notify    []string
+	// timing is how long a request to a version takes, and its initialisation; nil is a millisecond.
+	timing func(*rand.Rand, serin.VersionNumber) (duration, initialisation time.Duration)
 }
 
 // inBubble runs a test with a controller on a real store, in fake time.
@@ -184,7 +186,13 @@ func (w *world) traffic(ctx context.Context, perSecond int, rates map[serin.Vers
 		if rng.Float64() < rates[v] {
 			o = serin.OutcomeFunctionError
 		}
-		w.recorder.Record(metrics.Sample{Function: "shop", Alias: "live", Routing: r, Version: v, Outcome: o, Duration: time.Millisecond})
+		duration, initialisation := time.Millisecond, time.Duration(0)
+		if w.timing != nil {
+			duration, initialisation = w.timing(rng, v)
+		}
+		w.recorder.Record(metrics.Sample{
+			Function: "shop", Alias: "live", Routing: r, Version: v, Outcome: o, Duration: duration, Init: initialisation,
+		})
 	}
 }
 

@@ -57,7 +57,7 @@ func end(r serin.Release, now time.Time) serin.Release {
 func judge(r serin.Release, ev *evidence.Evidence, now time.Time) serin.Release {
 	r.Verdict = verdict(&r, ev)
 	if r.Verdict == serin.VerdictWorse {
-		return rollBack(r, serin.EndingRolledBack, worseReason(&r), now)
+		return rollBack(r, serin.EndingRolledBack, worseReason(&r, ev), now)
 	}
 	if r.Phase == serin.PhaseHeld {
 		return r

@@ -61,10 +61,43 @@ type result struct {
 
 func newRun(c *Controller, r serin.Release, ev *evidence.Evidence) *run {
 	shown := r
-	return &run{
+	run := &run{
 		c: c, evidence: ev, release: r, shown: &shown,
 		tap: c.Recorder.Watch(r.Function, r.Alias), commands: make(chan request),
 		done: make(chan struct{}), saved: make(chan struct{}), savedAt: c.Now(),
+	}
+	run.measure()
+	return run
+}
+
+// measure makes the tap compare durations with what they were before the release, if the policy judges them. A release
+// that goes on keeps the thresholds that it had.
+func (r *run) measure() {
+	p, saved := &r.release.Policy, r.release.Thresholds
+	if !p.Judges(serin.JudgeLatency) && !p.Judges(serin.JudgeColdStarts) {
+		return
+	}
+	warm, cold := r.c.Recorder.Thresholds(r.release.Function, r.release.Alias, r.release.Baseline)
+	if len(saved.Latency) == evidence.Levels {
+		warm = (*evidence.Thresholds)(saved.Latency)
+	}
+	if len(saved.ColdStart) == evidence.Levels {
+		cold = (*evidence.Thresholds)(saved.ColdStart)
+	}
+	r.tap.Measure(metrics.Measures{Warm: warm, Cold: cold, Slowdown: p.MaxSlowdown})
+	r.noteThresholds()
+	if cold != nil {
+		r.release.Thresholds.ColdStart = slices.Clone(cold[:])
+	}
+}
+
+// noteThresholds takes over what the tap has learned.
+func (r *run) noteThresholds() {
+	if len(r.release.Thresholds.Latency) > 0 {
+		return
+	}
+	if warm := r.tap.Warm(); warm != nil {
+		r.release.Thresholds.Latency = warm[:]
 	}
 }
 
@@ -220,10 +253,10 @@ func (r *run) step(ctx context.Context) (pause time.Duration) {
 }
 
 // pause returns the time until something can be due.
-func (r *run) pause(now time.Time, block time.Duration) time.Duration {
+func (r *run) pause(now time.Time, slice time.Duration) time.Duration {
 	pause := lookEvery
 	for _, due := range []time.Duration{
-		block,
+		slice,
 		r.release.WaitingSince.Add(time.Duration(r.release.Policy.MaxWait)).Sub(now),
 		r.release.WatchUntil.Sub(now),
 		saveDue(len(r.counted) > 0, r.savedAt.Add(saveEvery).Sub(now)),
@@ -263,22 +296,24 @@ func (r *run) cause() serin.Cause {
 	}
 }
 
-// count takes in what the tap has counted and returns how long its open block waits.
+// count takes in what the tap has counted and returns how long its open slice waits.
 func (r *run) count(now time.Time) time.Duration {
-	blocks, wait := r.tap.Drain(now)
+	counted, wait := r.tap.Drain(now)
 	if observed := r.tap.Signals(); !observed.Empty() {
 		r.release.Signals = r.release.Signals.Add(observed)
 	}
-	if len(blocks) == 0 {
+	if len(counted) == 0 {
 		return wait
 	}
+	r.noteThresholds()
 	steps := slices.Clone(r.release.Steps)
-	for _, b := range blocks {
-		if err := r.evidence.Add(b.Weight, b.Block); err != nil {
-			r.c.Log.Error("block refused", "release", r.release.ID, "error", err)
+	for _, slice := range counted {
+		if err := r.evidence.Observe(&slice); err != nil {
+			r.c.Log.Error("slice refused", "release", r.release.ID, "error", err)
 			continue
 		}
-		r.counted = note(r.counted, b, now)
+		b := newCounted(&slice, now)
+		r.counted = append(r.counted, b)
 		for i := len(steps) - 1; i >= 0; i-- {
 			if s := &steps[i]; s.Weight/100 == b.Weight {
 				s.Baseline.Requests += b.BaselineRequests
@@ -333,7 +368,8 @@ func (r *run) save(ctx context.Context, next serin.Release, now time.Time) error
 func (r *run) flush() {
 	ctx, cancel := context.WithTimeout(context.Background(), retryMost)
 	defer cancel()
-	r.count(r.c.Now().Add(metrics.BlockAge))
+	r.tap.Flush()
+	r.count(r.c.Now())
 	if len(r.counted) == 0 {
 		return
 	}

@@ -36,7 +36,7 @@ func watch(r serin.Release, ev *evidence.Evidence, now time.Time) serin.Release 
 	switch v := verdict(&r, ev); {
 	case v == serin.VerdictWorse:
 		r.Verdict = v
-		return rollBack(r, serin.EndingRolledBack, worseReason(&r), now)
+		return rollBack(r, serin.EndingRolledBack, worseReason(&r, ev), now)
 	case r.Policy.Holdback > 0:
 		r.Verdict = v
 	}

@@ -20,8 +20,9 @@ type WhatIf struct {
 
 // WhatIf judges the blocks of a certificate by another policy. The traffic stays what it was: the shares are those that
 // the release had, so that a policy with other steps is compared by what it would have concluded from the same
-// requests, not by how many it would have sent. Blocks that a release of that policy would not have waited for are
-// left out. The boolean is false if nothing was recorded.
+// requests, not by how many it would have sent. Durations stay compared with the thresholds
+// that they were compared with, and count if the policy judges them. Blocks that a release of that policy would not have
+// waited for are left out. The boolean is false if nothing was recorded.
 //
 // Errors: blocks that cannot be.
 func (c *Certificate) WhatIf(p serin.Policy) (WhatIf, bool, error) {
@@ -47,7 +48,7 @@ func (c *Certificate) WhatIf(p serin.Policy) (WhatIf, bool, error) {
 			if at.Sub(r.StartedAt) > limit {
 				return out.end(&r, ev), true, nil
 			}
-			if err := ev.Add(b.Weight, b.Block); err != nil {
+			if err := b.addTo(ev); err != nil {
 				return out, false, err
 			}
 			out.After = serin.Duration(max(0, at.Sub(r.StartedAt).Round(time.Millisecond)))
