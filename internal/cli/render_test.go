@@ -7,6 +7,7 @@ import (
 
 	"serin"
 	"serin/internal/api"
+	"serin/internal/evidence"
 )
 
 func ms(p50, p95 float64) api.Milliseconds { return api.Milliseconds{Count: 1, P50: p50, P95: p95} }
@@ -63,10 +64,20 @@ func TestGoldenView(t *testing.T) {
 		}, seen(api.Observed{Requests: 96, Errors: 9, Duration: ms(30, 43)},
 			serin.Failure{Text: "KeyError 'tenant'\x1b[31m", Canary: 7}, serin.Failure{Text: "HTTP 502", Canary: 2}))
 	second := helloStatus().Aliases[1].Release
+	slow := running(func(d *api.ReleaseDocument) {
+		d.Evidence.EValue = 7.5
+		d.Evidence.Signals = []evidence.SignalJudgement{
+			{Signal: evidence.Errors, Live: true, EValue: 1, Counts: evidence.Block{CanaryRequests: 210, BaselineRequests: 1890}},
+			{Signal: evidence.Timeouts, Live: true, EValue: 2.25, Counts: evidence.Block{CanaryRequests: 210, CanaryErrors: 1, BaselineRequests: 1890}},
+			{Signal: evidence.Latency, Live: true, EValue: 41, Quantile: 0.9, Counts: evidence.Block{CanaryRequests: 210, CanaryErrors: 65, BaselineRequests: 1890, BaselineErrors: 189}},
+			{Signal: evidence.ColdStart, EValue: 1, Quantile: 0.5},
+		}
+	})
 	for name, v := range map[string]view{
 		"view-begins":        {release: running(), now: began},
 		"view-second-step":   {release: second, status: helloStatus(), pace: 4, now: began.Add(83 * time.Second), prompt: "[p]romote  [s]kip the step  [h]old  [a]bort  [d]etach"},
 		"view-worse":         {release: worse, status: helloStatus(), now: began.Add(400 * time.Second)},
+		"view-slow":          {release: slow, now: began.Add(20 * time.Second)},
 		"view-held":          {release: running(phase(serin.PhaseHeld, "held by ana")), now: began.Add(2 * time.Hour), prompt: "[p]romote  [s]kip the step  [r]esume  [a]bort  [d]etach"},
 		"view-needs-unknown": {release: running(func(d *api.ReleaseDocument) { d.Evidence.NeededRequests = 1.7e308 }), now: began},
 	} {
