@@ -24,6 +24,7 @@ type conn struct {
 	until       time.Time // when reading and writing end, or zero
 	armed       time.Time // the deadline that nc has
 	interrupted atomic.Bool
+	aside       bool // it belongs to an extension; changes under the lock of the session, by who reads it
 }
 
 func newConn(nc net.Conn) *conn { return &conn{nc: nc, buf: make([]byte, initialBuffer)} }

@@ -48,6 +48,7 @@ type environment struct {
 	provisioned bool        // never changes
 	slot        slot        // of the invocation that it runs
 	spilled     bool        // it runs an invocation for which no provisioned environment was free
+	reason      endReason   // why it ends, if not because nobody needs it
 	unwanted    atomic.Bool // nobody waits for its initialisation any more
 }
 
@@ -100,16 +101,22 @@ func (env *environment) initialise(ctx context.Context, limit time.Duration, pha
 	}
 	env.logInitStart(phase)
 	start := time.Now()
-	if err := env.start(); err != nil {
+	until := start.Add(limit)
+	if err := env.start(until); err != nil {
 		env.executor.log.ErrorContext(ctx, "cannot start an execution environment", "function", env.spec.Function, "version", env.spec.Version, "error", err)
 		return nil, 0, fmt.Errorf("start environment: %w", errors.Join(err, &serin.Error{
 			Kind: serin.KindInternal, Message: "The server could not start an execution environment. Retry the request.",
 		}))
 	}
-	err := env.api.awaitReady(start.Add(limit))
+	err := env.api.awaitReady(until)
+	a := env.api.take()
+	if err == nil && a == nil {
+		err = env.api.extensions.awaitSettled(until)
+	}
 	took := time.Since(start)
+	env.settleExtensions()
 	var failure *initFailure
-	switch a := env.api.take(); {
+	switch {
 	case err == nil && a == nil:
 		env.executor.wantZygotes(&env.interpreter)
 		env.logInit(took, phase, "", "")
@@ -119,7 +126,9 @@ func (env *environment) initialise(ctx context.Context, limit time.Duration, pha
 	case errors.Is(err, errTime):
 		failure = &initFailure{timeout: true, repeatable: true}
 	default:
-		failure = env.exitFailure()
+		if failure = env.extensionFailure(); failure == nil {
+			failure = env.exitFailure()
+		}
 	}
 	if env.sandbox.Reset() != nil {
 		env.sandbox.Close()
@@ -171,8 +180,8 @@ func (env *environment) logInitStart(phase string) {
 	env.journal.platform(time.Now(), initStartRecord(env.spec, phase, name, arn))
 }
 
-// start starts the runtime process.
-func (env *environment) start() error {
+// start starts the extensions, and the runtime process when all of them have registered.
+func (env *environment) start(until time.Time) error {
 	e, s := env.executor, env.spec
 	if err := env.enter(); err != nil {
 		return err
@@ -182,7 +191,14 @@ func (env *environment) start() error {
 		return err
 	}
 	api := newSession(listener)
-	p, output, err := env.run()
+	run := env.run
+	if ready, err := env.launch(api, until); err != nil {
+		api.close()
+		return err
+	} else if !ready {
+		run = env.runNothing
+	}
+	p, output, err := run()
 	if err != nil {
 		api.close()
 		return err
@@ -191,7 +207,8 @@ func (env *environment) start() error {
 	env.api, env.output, env.process = api, output, p
 	env.memory = memory{limit: s.MemoryMB}
 	e.mu.Unlock()
-	if e.killing.Load() || env.unwanted.Load() {
+	api.extensions.guard(p)
+	if env.doomed() {
 		env.sandbox.Kill()
 	}
 	e.background.Go(func() {
@@ -249,14 +266,19 @@ func (env *environment) run() (*sandbox.Process, *outputPipe, error) {
 			return nil, nil, err
 		}
 	}
-	output, err := newOutputPipe(env.journal, &env.journal.function)
+	argv := env.interpreter.command(env.spec, &env.paths)
+	return env.spawn(argv, env.variables(env.sandbox.Address, &env.paths), &env.journal.function)
+}
+
+// spawn starts a process whose output is logged.
+func (env *environment) spawn(argv, variables []string, source *lineSource) (*sandbox.Process, *outputPipe, error) {
+	output, err := newOutputPipe(env.journal, source)
 	if err != nil {
 		return nil, nil, err
 	}
 	go output.run()
-	argv := env.interpreter.command(env.spec, &env.paths)
 	p, err := env.sandbox.Start(&sandbox.Command{
-		Path: argv[0], Args: argv, Env: env.variables(env.sandbox.Address, &env.paths), Dir: env.paths.Task, Output: output.write,
+		Path: argv[0], Args: argv, Env: variables, Dir: env.paths.Task, Output: output.write,
 	})
 	_ = output.write.Close()
 	if err != nil {
@@ -279,12 +301,14 @@ func (env *environment) disconnect() {
 	<-env.process.Done()
 	env.output.drain()
 	env.output.close()
+	env.api.extensions.disconnect()
 	env.api.close()
 }
 
 // end ends the environment.
 func (env *environment) end() {
 	if env.sandbox != nil {
+		env.farewell()
 		env.stop()
 	}
 }
@@ -348,6 +372,7 @@ func (env *environment) answerOf(in *Invocation, start time.Time, r *Result) *Re
 	err := errExited
 	d := &delivery{Invocation: in, deadline: env.deadline}
 	if env.api.deliver(d) {
+		env.api.tellInvocation(d)
 		err = env.api.awaitAnswer(env.deadline)
 	}
 	r.Streamed = d.begun
@@ -364,11 +389,17 @@ func (env *environment) answerOf(in *Invocation, start time.Time, r *Result) *Re
 		}
 		env.finish(in, start, r, "", "")
 	case errors.Is(err, errTime):
-		env.sandbox.Kill()
+		if len(env.api.extensions.list) == 0 {
+			env.sandbox.Kill()
+		} // else they are told, after the caller
 		env.failWith(in, start, r, serin.OutcomeTimeout, "Sandbox.Timedout", timeoutText(env.spec.Timeout))
 	default:
 		<-env.process.Done()
-		env.failWith(in, start, r, serin.OutcomeCrash, "Runtime.ExitError", exitMessage(env.process.End()))
+		errorType, message := "Runtime.ExitError", exitMessage(env.process.End())
+		if f := env.extensionFailure(); f != nil {
+			errorType, message = f.errorType, f.message
+		}
+		env.failWith(in, start, r, serin.OutcomeCrash, errorType, message)
 	}
 	return r
 }

@@ -310,7 +310,7 @@ func (e *Executor) Invoke(ctx context.Context, s *Spec, in *Invocation) (*Result
 			e.discard(env)
 			continue
 		}
-		switch err := env.api.awaitReady(time.Now().Add(e.settleTime)); {
+		switch err := env.awaitReady(time.Now().Add(e.settleTime)); {
 		case err == nil:
 			return e.complete(env, env.invoke(in, time.Now(), &Result{}))
 		case errors.Is(err, errTime):
@@ -356,6 +356,10 @@ func (e *Executor) complete(env *environment, r *Result) (*Result, error) {
 	r.EnvironmentID, r.Provisioned, r.Spilled = env.id, env.provisioned, env.spilled
 	switch r.Outcome {
 	case serin.OutcomeTimeout, serin.OutcomeCrash, serin.OutcomeInitError:
+		env.reason = endFailure
+		if r.Outcome == serin.OutcomeTimeout {
+			env.reason = endTimeout
+		}
 		e.discard(env)
 		if e.killing.Load() {
 			return nil, errShutdown
@@ -369,7 +373,11 @@ func (e *Executor) complete(env *environment, r *Result) (*Result, error) {
 
 // settle waits for a runtime that is busy although it has answered: until the time of its last invocation is over.
 func (e *Executor) settle(env *environment) {
-	if err := env.api.awaitReady(env.deadline); err != nil {
+	if err := env.awaitReady(env.deadline); err != nil {
+		env.reason = endFailure
+		if errors.Is(err, errTime) {
+			env.reason = endTimeout
+		}
 		e.discard(env)
 		return
 	}

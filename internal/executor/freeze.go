@@ -43,7 +43,7 @@ func (e *Executor) settled(before time.Time) []*environment {
 			if env.idleSince.After(before) {
 				break // the others have been idle for less
 			}
-			if !env.ice.frozen {
+			if !env.ice.frozen && env.api.extensions.settled() {
 				list = append(list, env)
 			}
 		}

@@ -45,6 +45,7 @@ type request struct {
 	contentType  string
 	errorType    string // header Lambda-Runtime-Function-Error-Type
 	responseMode string // header Lambda-Runtime-Function-Response-Mode
+	extension    extensionHeaders
 	lateError    string // trailer Lambda-Runtime-Function-Error-Type
 	lateBody     string // trailer Lambda-Runtime-Function-Error-Body, in base64
 }
@@ -168,6 +169,10 @@ func (r *request) field(line []byte, trailer bool) error {
 		}
 	case equalFold(name, "lambda-runtime-function-response-mode"):
 		r.responseMode = string(value)
+	default:
+		if field, ok := isExtensionHeader(name); ok {
+			r.extension.field(field, value)
+		}
 	}
 	return nil
 }

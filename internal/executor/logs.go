@@ -51,7 +51,8 @@ type journal struct {
 
 // lineSource is a process whose output is logged.
 type lineSource struct {
-	partial []byte // a line that has no end yet
+	partial   []byte // a line that has no end yet
+	extension bool   // not the function
 }
 
 // newJournal returns the log of an environment of s.

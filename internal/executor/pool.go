@@ -205,6 +205,7 @@ func (e *Executor) ended(env *environment) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if env.state == StateIdle {
+		env.reason = endFailure
 		e.remove(env)
 		e.next(env.pool)
 	}

@@ -73,8 +73,10 @@ type session struct {
 
 	mu        sync.Mutex
 	phase     phase
-	exited    time.Time // when the process had ended, or zero
-	conns     map[*conn]struct{}
+	exited    time.Time          // when the process had ended, or zero
+	outlived  bool               // it had, and extensions go on
+	conns     map[*conn]struct{} // of the runtime, or of nobody yet
+	aside     map[*conn]struct{} // of extensions
 	parked    *conn
 	inline    *conn
 	reading   *conn     // the inline connection while the owner reads it
@@ -82,6 +84,8 @@ type session struct {
 	delivery  *delivery // while the runtime has it
 	relay     *relay    // the response to it that the owner passes on, while it arrives
 	answer    *answer   // to it, until the owner takes it
+
+	extensions extensions
 }
 
 // newSession serves the connections of a runtime that come to a listener, which it closes.
@@ -110,9 +114,13 @@ func (s *session) admit(nc net.Conn) {
 	c := newConn(nc)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.exited.IsZero() || len(s.conns) >= maxConns {
+	gone := !s.exited.IsZero()
+	if gone && !s.outlived || len(s.conns)+len(s.aside) >= maxConns {
 		_ = nc.Close()
 		return
+	}
+	if gone {
+		_ = nc.SetDeadline(time.Now().Add(strayTime)) // if it fails, the connection is closed
 	}
 	s.conns[c] = struct{}{}
 	go s.serve(c)
@@ -143,6 +151,7 @@ func (s *session) drop(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+	delete(s.aside, c)
 	if s.parked == c {
 		s.parked = nil
 	}
@@ -311,17 +320,28 @@ func (s *session) take() *answer {
 func (s *session) acknowledge() {
 	s.mu.Lock()
 	c := s.inline
+	if c != nil && c != s.parked && len(s.extensions.list) > 0 {
+		// An extension in the runtime's process may use the connection, and the owner will not read it soon.
+		s.inline = nil
+		s.mu.Unlock()
+		go s.serve(c)
+		return
+	}
 	s.mu.Unlock()
 	if c != nil && c.head() == 0 && c.flush() != nil {
 		s.drop(c)
 	}
 }
 
-// exit says that the process has ended. What it has sent is still read.
+// exit says that the process has ended. What it has sent is still read. Extensions that outlive it are served on.
 func (s *session) exit() {
-	_ = s.listener.Close()
+	outlived := len(s.extensions.external()) > 0
+	if !outlived {
+		_ = s.listener.Close()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.outlived = outlived
 	s.exited = time.Now()
 	if s.parked != nil {
 		delete(s.conns, s.parked)
@@ -341,8 +361,10 @@ func (s *session) close() {
 	_ = s.listener.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for c := range s.conns {
-		_ = c.nc.Close()
+	for _, conns := range []map[*conn]struct{}{s.conns, s.aside} {
+		for c := range conns {
+			_ = c.nc.Close()
+		}
+		clear(conns)
 	}
-	clear(s.conns)
 }

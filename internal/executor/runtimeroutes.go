@@ -48,9 +48,13 @@ func replyError(status int, text, errorType, message string) []byte {
 // reading from the connection.
 func (s *session) handle(c *conn) bool {
 	path, ok := bytes.CutPrefix(c.req.path, []byte(apiPrefix))
+	if ok && c.aside {
+		s.takeBack(c)
+	}
 	get, post := string(c.req.method) == "GET", string(c.req.method) == "POST"
 	switch {
 	case !ok:
+		return s.handleOther(c)
 	case get && string(path) == "runtime/invocation/next":
 		return s.handleNext(c)
 	case get && string(path) == "ping":
@@ -202,15 +206,18 @@ func (c *conn) answer(body []byte, err error, failed bool) answer {
 func validMode(mode string) bool { return mode == "" || mode == "streaming" }
 
 // receive reads the body of a response or an error.
-func (c *conn) receive() ([]byte, error) {
-	if c.req.expect && c.req.length <= maxPayload {
+func (c *conn) receive() ([]byte, error) { return c.receiveUpTo(maxPayload) }
+
+// receiveUpTo reads a body of up to limit bytes. It tells a client that waits for it to go ahead.
+func (c *conn) receiveUpTo(limit int) ([]byte, error) {
+	if c.req.expect && c.req.length <= int64(limit) {
 		c.req.expect = false
 		c.out = append(c.out, replyContinue...)
 		if err := c.flush(); err != nil {
 			return nil, err
 		}
 	}
-	return c.readBody(maxPayload)
+	return c.readBody(limit)
 }
 
 // errorBody returns what the caller gets of an error: the whole of it, except a cause that is meant for X-Ray.

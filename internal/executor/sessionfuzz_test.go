@@ -20,6 +20,10 @@ func FuzzSession(f *testing.F) {
 	stream := streamHead + chunk("piece")
 	f.Add([]byte(next), []byte(stream), []byte(next+stream+"0\r\nLambda-Runtime-Function-Error-Type: x\r\n\r\n"+next))
 	f.Add([]byte(next+stream+"\n\n0\r\n\r\n"+next+respond), []byte(stream+"xx\r\n\r\n"), []byte(respond))
+	register := "POST /2020-01-01/extension/register HTTP/1.1\r\nLambda-Extension-Name: x\r\nContent-Length: 21\r\n\r\n{\"events\":[\"INVOKE\"]}"
+	f.Add([]byte(register+next), []byte(register+register+next+respond), []byte(next+register+respond))
+	f.Add([]byte("GET /2020-01-01/extension/event/next HTTP/1.1\r\nLambda-Extension-Identifier: y\r\n\r\n"+next), []byte(respond), []byte(
+		"POST /2020-01-01/extension/exit/error HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, a, b, c []byte) {
 		synctest.Test(t, func(t *testing.T) {
 			s := bubbleSession(t)

@@ -25,6 +25,7 @@ func (closedListener) Close() error { return nil }
 func bubbleSession(t *testing.T) *session {
 	t.Helper()
 	s := &session{listener: closedListener{}, wake: make(chan struct{}, 1), phase: phaseStarted, conns: map[*conn]struct{}{}}
+	s.extensions.spec = &Spec{Function: "f", Version: "1", Handler: "h"}
 	t.Cleanup(func() {
 		s.exit()
 		s.close()

@@ -77,6 +77,9 @@ func (e *Executor) takeZygote(in *Interpreter, s *Spec) *zygote {
 	if !in.takesZygote(s) {
 		return nil
 	}
+	if names, err := s.extensionFiles(); err != nil || len(names) > 0 {
+		return nil // one that fails is replaced, which would end extensions that have been started
+	}
 	e.zygotes.mu.Lock()
 	defer e.zygotes.mu.Unlock()
 	for list := e.zygotes.ready[in.Path]; len(list) > 0; {

@@ -72,6 +72,13 @@ type Process struct {
 	number uint64
 }
 
+// NotStarted returns a process that has ended before it began.
+func NotStarted() *Process {
+	p := &Process{done: make(chan struct{}), pid: func() int { return 0 }, signal: func(syscall.Signal) {}}
+	close(p.done)
+	return p
+}
+
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 

@@ -90,4 +90,10 @@ func openFiles() []string {
 	return names
 }
 
-func main() { lambda.Start(handle) }
+func main() {
+	if os.Getenv("SIGTERM") != "" {
+		lambda.StartWithOptions(handle, lambda.WithEnableSIGTERM(func() { fmt.Println("SIGTERM") }))
+		return
+	}
+	lambda.Start(handle)
+}
