@@ -302,6 +302,7 @@ func (env *environment) disconnect() {
 	env.output.drain()
 	env.output.close()
 	env.api.extensions.disconnect()
+	env.journal.unsubscribe()
 	env.api.close()
 }
 

@@ -29,7 +29,7 @@ func (env *environment) awaitReady(until time.Time) error {
 func (env *environment) launch(api *session, until time.Time) (ready bool, err error) {
 	x := &api.extensions
 	x.mu.Lock()
-	x.spec = env.spec
+	x.spec, x.journal, x.dial = env.spec, env.journal, env.sandbox.Dial
 	x.mu.Unlock()
 	names, err := env.spec.extensionFiles()
 	if err != nil || len(names) == 0 {

@@ -30,7 +30,7 @@ func (h *extensionHeaders) field(name, value []byte) {
 	}
 }
 
-// extensionRoute returns what serves a request of the Extensions API, or nil.
+// extensionRoute returns what serves a request of the Extensions, Telemetry or Logs API, or nil.
 func extensionRoute(method, path string) func(*session, *conn) bool {
 	switch method + " " + path {
 	case "POST /2020-01-01/extension/register":
@@ -41,6 +41,10 @@ func extensionRoute(method, path string) func(*session, *conn) bool {
 		return func(s *session, c *conn) bool { return s.handleExtensionError(c, extensionInitError) }
 	case "POST /2020-01-01/extension/exit/error":
 		return func(s *session, c *conn) bool { return s.handleExtensionError(c, extensionExitError) }
+	case "PUT /2022-07-01/telemetry":
+		return func(s *session, c *conn) bool { return s.handleSubscribe(c, false) }
+	case "PUT /2020-08-15/logs":
+		return func(s *session, c *conn) bool { return s.handleSubscribe(c, true) }
 	default:
 		return nil
 	}

@@ -61,6 +61,8 @@ func (x *extension) settled() bool { return x.state == extensionReady && x.pendi
 type extensions struct {
 	mu      sync.Mutex
 	spec    *Spec
+	journal *journal // for telemetry
+	dial    dialer
 	list    []*extension
 	closed  bool             // none registers any more
 	ending  bool             // the environment ends: an extension that exits is no failure

@@ -47,12 +47,23 @@ type journal struct {
 	tail      []byte // of the invocation that runs, if it asked for it
 	tailing   bool
 	event     []byte // scratch
+	taps      []*subscription
+	initStart record // how the last initialisation began, at initAt
+	initAt    time.Time
 }
 
 // lineSource is a process whose output is logged.
 type lineSource struct {
 	partial   []byte // a line that has no end yet
 	extension bool   // not the function
+}
+
+// kind is what its lines are called in telemetry.
+func (l *lineSource) kind() string {
+	if l.extension {
+		return "extension"
+	}
+	return "function"
 }
 
 // newJournal returns the log of an environment of s.
@@ -103,7 +114,7 @@ func (j *journal) wanted() bool {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.tailing
+	return j.tailing || len(j.taps) > 0
 }
 
 // platform logs what the platform has to say. A line of the function that has no end yet ends before it.
@@ -111,6 +122,12 @@ func (j *journal) platform(at time.Time, r record) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.endLine(&j.function, at)
+	if r.kind == "platform.initStart" {
+		j.initStart, j.initAt = r, at
+	}
+	for _, s := range j.taps {
+		s.platform(at, r)
+	}
 	switch {
 	case !j.json && len(r.text) > 0:
 		j.write(at, r.text, true)
@@ -133,7 +150,7 @@ func (j *journal) output(from *lineSource, at time.Time, data []byte) {
 		case !complete:
 			from.partial = append(from.partial, line...)
 		case len(from.partial) == 0:
-			j.emit(at, line)
+			j.emit(from, at, line)
 		default:
 			from.partial = append(from.partial, line...)
 			j.endLine(from, at)
@@ -143,13 +160,13 @@ func (j *journal) output(from *lineSource, at time.Time, data []byte) {
 
 func (j *journal) endLine(from *lineSource, at time.Time) {
 	if len(from.partial) > 0 {
-		j.emit(at, from.partial)
+		j.emit(from, at, from.partial)
 		from.partial = from.partial[:0]
 	}
 }
 
 // emit passes a line of a process on. Runtimes write a line break inside an event as a carriage return.
-func (j *journal) emit(at time.Time, line []byte) {
+func (j *journal) emit(from *lineSource, at time.Time, line []byte) {
 	line = bytes.TrimSuffix(line, []byte("\r"))
 	if bytes.IndexByte(line, '\r') >= 0 {
 		j.event = append(j.event[:0], line...)
@@ -159,6 +176,9 @@ func (j *journal) emit(at time.Time, line []byte) {
 			}
 		}
 		line = j.event
+	}
+	for _, s := range j.taps {
+		s.line(at, from.kind(), line)
 	}
 	if j.application > levelTrace {
 		if level, ok := lineLevel(line); ok && level < j.application {

@@ -57,6 +57,7 @@ func (env *environment) farewell() {
 	if reason == "" {
 		reason = endSpindown
 	}
+	env.journal.flush()
 	env.api.tell(eventShutdown, shutdownEvent{Type: eventShutdown, Reason: reason, Deadline: deadline.UnixMilli()})
 	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()

@@ -30,7 +30,8 @@ type isolated struct {
 	group   *cgroup
 	uid     int
 
-	number uint64 // of the last command
+	turn   sync.Mutex // of who has the machine run a program
+	number uint64     // of the last command
 	frozen bool
 	out    atomic.Bool   // of memory
 	gone   chan struct{} // nothing is left
@@ -282,7 +283,9 @@ func (i *isolated) Start(c *Command) (*Process, error) {
 	if c.Extra != nil {
 		files = append(files, c.Extra)
 	}
+	i.turn.Lock()
 	results, err := i.control.run(startProgram(i.number, c), files...)
+	i.turn.Unlock()
 	if err != nil {
 		return nil, fmt.Errorf("start in sandbox: %w", err)
 	}
@@ -299,7 +302,10 @@ func (i *isolated) Start(c *Command) (*Process, error) {
 
 // Reset implements place.
 func (i *isolated) Reset() error {
-	if _, err := i.control.run(signalProgram(unix.SIGKILL)); err != nil {
+	i.turn.Lock()
+	_, err := i.control.run(signalProgram(unix.SIGKILL))
+	i.turn.Unlock()
+	if err != nil {
 		return err
 	}
 	for _, p := range i.control.known() {
@@ -316,6 +322,8 @@ func (i *isolated) Done() <-chan struct{} { return i.gone }
 
 // Freeze implements place.
 func (i *isolated) Freeze() error {
+	i.turn.Lock()
+	defer i.turn.Unlock()
 	i.frozen = true
 	if i.group != nil {
 		if ok, err := i.group.setFrozen(true); ok {
@@ -328,6 +336,8 @@ func (i *isolated) Freeze() error {
 
 // Thaw implements place.
 func (i *isolated) Thaw() error {
+	i.turn.Lock()
+	defer i.turn.Unlock()
 	if !i.frozen {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"net"
@@ -23,6 +24,7 @@ type plain struct {
 	mu      sync.Mutex
 	groups  map[int]struct{}
 	killed  bool
+	frozen  bool
 	running sync.WaitGroup
 	closing sync.Once
 }
@@ -119,6 +121,7 @@ func (p *plain) Done() <-chan struct{} { return p.done }
 func (p *plain) Freeze() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.frozen = true
 	p.each(syscall.SIGSTOP)
 	return nil
 }
@@ -126,8 +129,20 @@ func (p *plain) Freeze() error {
 func (p *plain) Thaw() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.frozen = false
 	p.each(syscall.SIGCONT)
 	return nil
+}
+
+func (p *plain) Dial(ctx context.Context, port uint16) (net.Conn, error) {
+	p.mu.Lock()
+	frozen := p.frozen
+	p.mu.Unlock()
+	if frozen {
+		return nil, ErrFrozen
+	}
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp4", "127.0.0.1:"+strconv.Itoa(int(port)))
 }
 
 func (p *plain) Reset() error {

@@ -1,6 +1,8 @@
 package sandbox
 
 import (
+	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -91,7 +93,10 @@ func (p *Process) PID() int { return p.pid() }
 // Signal sends a signal to the process. It does nothing once the process has ended.
 func (p *Process) Signal(s syscall.Signal) { p.signal(s) }
 
-// Sandbox is a place with its processes. One goroutine at a time uses it, but Kill and Done may be used at any time.
+// ErrFrozen says that a sandbox is frozen.
+var ErrFrozen = errors.New("the sandbox is frozen")
+
+// Sandbox is a place with its processes. One goroutine at a time uses it, but Kill, Done and Dial may be used at any time.
 type Sandbox struct {
 	place
 	// listener is on the loopback interface of the sandbox, or of the host if the sandbox has none of its own.
@@ -124,6 +129,9 @@ type place interface {
 	// Freeze stops every process until Thaw.
 	Freeze() error
 	Thaw() error
+	// Dial connects to a port of the loopback interface of the sandbox, or of the host if the sandbox has none of its own.
+	// The error is [ErrFrozen] while the sandbox is frozen.
+	Dial(ctx context.Context, port uint16) (net.Conn, error)
 	// Close ends every process, waits until they are gone, and gives back what the sandbox has.
 	Close()
 }

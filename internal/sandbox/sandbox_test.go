@@ -1,11 +1,13 @@
 package sandbox
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -257,5 +259,57 @@ func TestRequire(t *testing.T) {
 	}
 	if want := Missing(auto.Protections()) != ""; errors.Is(err, ErrUnprotected) != want {
 		t.Errorf("required: %v, missing: %q", err, Missing(auto.Protections()))
+	}
+}
+
+func TestDial(t *testing.T) {
+	for name, h := range map[string]*Host{"isolated": open(t, IsolationAuto, 0), "plain": open(t, IsolationNone, 0)} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := entered(t, h, &Contents{})
+			_, number, err := net.SplitHostPort(s.Address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			port, err := strconv.ParseUint(number, 10, 16)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l, err := s.Listen()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			c, err := s.Dial(ctx, uint16(port))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			other, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer other.Close()
+			if _, err := c.Write([]byte("hello")); err != nil {
+				t.Fatal(err)
+			}
+			got := make([]byte, 5)
+			if _, err := io.ReadFull(other, got); err != nil || string(got) != "hello" {
+				t.Errorf("%q, %v", got, err)
+			}
+			if _, err := s.Dial(ctx, 1); !errors.Is(err, syscall.ECONNREFUSED) {
+				t.Errorf("a port that nobody listens on: %v", err)
+			}
+			if err := s.Freeze(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Dial(ctx, uint16(port)); !errors.Is(err, ErrFrozen) {
+				t.Errorf("frozen: %v", err)
+			}
+			if err := s.Thaw(); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }
