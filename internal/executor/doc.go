@@ -9,6 +9,8 @@
 //	environment  one version, one process, one invocation at a time   environment.go, env.go, memory.go
 //	session      the Runtime API of one process                       runtimeapi.go, runtimeroutes.go
 //	relay        a response that is passed on while it arrives        stream.go
+//	extensions   the programs beside the runtime                       extensions.go, extensionroutes.go, extensionlife.go, shutdown.go
+//	subscription telemetry for extensions                              telemetry.go, telemetryroutes.go
 //	conn         one HTTP/1.1 connection of a runtime                 conn.go, httpwire.go
 //	journal      the log of an environment                            logs.go, logqueue.go, loglevel.go
 //	record       what the platform says in it, as text and as JSON    records.go, report.go
@@ -39,12 +41,19 @@
 // invokes (see relay). It reads the next piece when the caller has taken the last: a slow caller slows the function
 // down, until its time is over, and nothing but a piece is kept. A caller that goes away changes nothing for the function.
 //
+// # Extensions
+//
+// External extensions are started before the runtime, which is started when all have registered. An initialisation ends
+// when the runtime and every extension have asked for the next event; so does an invocation, though the caller has the
+// answer before. An extension that ends is the end of its environment. Their connections are not the runtime's: see
+// setAside. What they subscribe to is copied from the journal, and never waited for.
+//
 // # Life
 //
 // The runtime is started with the first invocation and has 10 s to ask for it. If it fails to, or reports an
 // error, the invocation repeats the initialisation within its own time limit, as on AWS. A runtime that answers
 // is used again. One that runs into the time limit, or ends, is killed with everything that it has started, and
-// so is its environment. An invocation that has begun runs to its end, whoever has lost interest in it.
+// so is its environment; if it has extensions, they are told first and have up to 2 s. An invocation that has begun runs to its end, whoever has lost interest in it.
 //
 // No process outlives its environment, or the server, however the server ends: see package sandbox. On a kernel that
 // grants no pid namespaces this is weaker, and New says so in the log.

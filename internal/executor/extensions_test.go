@@ -118,7 +118,9 @@ func TestExtensionIsSlow(t *testing.T) {
 	if second.EnvironmentID != first.EnvironmentID {
 		t.Error("the second invocation got another environment")
 	}
-	wantLines(t, logs.lines(first.EnvironmentID), "^END", "ext: done", "^START")
+	eventually(t, "the extension has seen both", func() bool {
+		return strings.Count(strings.Join(logs.lines(first.EnvironmentID), "\n"), "ext: done") == 2
+	})
 }
 
 // TestExtensionShutdown: what an environment does when it ends, and how long.
