@@ -11,6 +11,7 @@
 //	relay        a response that is passed on while it arrives        stream.go
 //	extensions   the programs beside the runtime                       extensions.go, extensionroutes.go, extensionlife.go, shutdown.go
 //	subscription telemetry for extensions                              telemetry.go, telemetryroutes.go
+//	zygote       an interpreter that waits for its function           zygote.go, runtime/zygote.cjs
 //	conn         one HTTP/1.1 connection of a runtime                 conn.go, httpwire.go
 //	journal      the log of an environment                            logs.go, logqueue.go, loglevel.go
 //	record       what the platform says in it, as text and as JSON    records.go, report.go
@@ -34,6 +35,10 @@
 // it. So the goroutine that invokes writes the invocation to the connection on which the runtime waits and
 // reads the response from it (see session), the stack of idle environments keeps what is warm in use, and the
 // bootstraps of the package send a response together with the request for the next invocation.
+// They speak it on a socket that they have inherited; everybody else finds it at AWS_LAMBDA_RUNTIME_API.
+//
+// An interpreter takes longer to start than most functions take to load. So the next one of a kind that has been used is
+// started ahead, in a sandbox of its own (see zygote): the code is mounted late, and the environment variables replaced.
 //
 // # Streaming
 //

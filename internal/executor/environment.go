@@ -191,14 +191,7 @@ func (env *environment) start(until time.Time) error {
 		return err
 	}
 	api := newSession(listener)
-	run := env.run
-	if ready, err := env.launch(api, until); err != nil {
-		api.close()
-		return err
-	} else if !ready {
-		run = env.runNothing
-	}
-	p, output, err := run()
+	p, output, err := env.begin(api, until)
 	if err != nil {
 		api.close()
 		return err
@@ -217,6 +210,18 @@ func (env *environment) start(until time.Time) error {
 		e.ended(env)
 	})
 	return nil
+}
+
+// begin starts the extensions and, if they have all registered, the runtime.
+func (env *environment) begin(api *session, until time.Time) (*sandbox.Process, *outputPipe, error) {
+	switch ready, err := env.launch(api, until); {
+	case err != nil:
+		return nil, nil, err
+	case !ready:
+		return env.runNothing()
+	default:
+		return env.run(api)
+	}
 }
 
 // enter makes sure that there is a sandbox with the function in it.
@@ -245,6 +250,7 @@ func (env *environment) enter() error {
 	paths, err := place.Enter(contents)
 	if err != nil {
 		place.Close()
+		z.end()
 		return err
 	}
 	e.connect(place, s)
@@ -254,11 +260,11 @@ func (env *environment) enter() error {
 	return nil
 }
 
-// run starts the runtime.
-func (env *environment) run() (*sandbox.Process, *outputPipe, error) {
+// run starts the runtime, which is a client of api.
+func (env *environment) run(api *session) (*sandbox.Process, *outputPipe, error) {
 	if z := env.zygote; z != nil {
 		env.zygote = nil
-		p, output, err := env.adopt(z)
+		p, output, err := env.adopt(z, api)
 		if err == nil {
 			return p, output, nil
 		}
@@ -267,19 +273,28 @@ func (env *environment) run() (*sandbox.Process, *outputPipe, error) {
 		}
 	}
 	argv := env.interpreter.command(env.spec, &env.paths)
-	return env.spawn(argv, env.variables(env.sandbox.Address, &env.paths), &env.journal.function)
+	command := &sandbox.Command{Args: argv, Env: env.variables(env.sandbox.Address, &env.paths)}
+	socket, err := env.inherit(command)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, output, err := env.spawn(command, &env.journal.function)
+	if socket != nil {
+		_ = command.Extra.Close()
+		api.admit(socket)
+	}
+	return p, output, err
 }
 
 // spawn starts a process whose output is logged.
-func (env *environment) spawn(argv, variables []string, source *lineSource) (*sandbox.Process, *outputPipe, error) {
+func (env *environment) spawn(c *sandbox.Command, source *lineSource) (*sandbox.Process, *outputPipe, error) {
 	output, err := newOutputPipe(env.journal, source)
 	if err != nil {
 		return nil, nil, err
 	}
 	go output.run()
-	p, err := env.sandbox.Start(&sandbox.Command{
-		Path: argv[0], Args: argv, Env: variables, Dir: env.paths.Task, Output: output.write,
-	})
+	c.Path, c.Dir, c.Output = c.Args[0], env.paths.Task, output.write
+	p, err := env.sandbox.Start(c)
 	_ = output.write.Close()
 	if err != nil {
 		output.close()

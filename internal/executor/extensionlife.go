@@ -70,7 +70,7 @@ func (env *environment) launchOne(x *extensions, name string, variables []string
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	var err error
-	if e.process, e.output, err = env.spawn([]string{program}, variables, &lineSource{extension: true}); err != nil {
+	if e.process, e.output, err = env.spawn(&sandbox.Command{Args: []string{program}, Env: variables}, &lineSource{extension: true}); err != nil {
 		return err
 	}
 	x.list = append(x.list, e)

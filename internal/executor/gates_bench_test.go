@@ -287,6 +287,7 @@ func BenchmarkColdZygote(b *testing.B) {
 					return false
 				}
 				one = list[0]
+				time.Sleep(300 * time.Millisecond) // until they all wait
 				return true
 			})
 			b.ReportMetric(pss(b, one.process.PID())/1024, "zygote-MB")

@@ -15,7 +15,7 @@ import (
 )
 
 // zygote is an interpreter that was started, in a sandbox of its own, before anybody knew for which function. It waits
-// on a socket, its descriptor 3, to be told. It becomes the runtime of one environment of one function, once, and has
+// on a socket, its descriptor 3, to be told, and goes on there with the Runtime API. It becomes the runtime of one environment of one function, once, and has
 // run nothing but the bootstrap until then.
 type zygote struct {
 	place   *sandbox.Sandbox
@@ -196,28 +196,34 @@ func (z *zygote) become(variables []string, dir string) error {
 		return fmt.Errorf("describe the function: %w", err)
 	}
 	frame := binary.LittleEndian.AppendUint32(make([]byte, 0, 4+len(text)), uint32(len(text))) //nolint:gosec // a few KiB
-	defer z.socket.Close()
 	if err := z.socket.SetDeadline(time.Now().Add(specialiseTime)); err != nil {
 		return err
 	}
-	_, err = z.socket.Write(append(frame, text...))
-	return err
+	if _, err := z.socket.Write(append(frame, text...)); err != nil {
+		return err
+	}
+	return z.socket.SetDeadline(time.Time{})
 }
 
-// end ends a zygote that has become nothing.
+// end ends a zygote that has become nothing. A nil zygote has ended.
 func (z *zygote) end() {
+	if z == nil {
+		return
+	}
 	_ = z.socket.Close()
 	z.place.Close()
 	_ = z.output.read.Close()
 }
 
 // adopt makes a zygote the runtime of the environment.
-func (env *environment) adopt(z *zygote) (*sandbox.Process, *outputPipe, error) {
+func (env *environment) adopt(z *zygote, api *session) (*sandbox.Process, *outputPipe, error) {
 	z.output.journal, z.output.source = env.journal, &env.journal.function
 	go z.output.run()
 	if err := z.become(env.variables(env.sandbox.Address, &env.paths), env.paths.Task); err != nil {
 		z.output.close()
+		_ = z.socket.Close()
 		return nil, nil, os.NewSyscallError("specialise", err)
 	}
+	api.admit(z.socket)
 	return z.process, z.output, nil
 }

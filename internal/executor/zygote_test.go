@@ -47,15 +47,18 @@ func selfPortraits(t *testing.T) []*Spec {
 	return []*Spec{
 		nodeSpec(t, `
 const { AWS_LAMBDA_LOG_STREAM_NAME: _, ...env } = process.env;
+const output = require('fs').readFileSync('/proc/self/fdinfo/1').toString().match(/flags.*/);
 exports.handler = async () => ({
-  env, cwd: process.cwd(), argv: process.argv, execArgv: process.execArgv, main: require.main.filename, mainIs: require.main === process.mainModule,
-  paths: require('module').globalPaths, files: require('fs').readdirSync('/proc/self/fd').includes('3'), zone: new Date(0).toString(),
+  env, output, cwd: process.cwd(), argv: process.argv, execArgv: process.execArgv, main: require.main.filename, mainIs: require.main === process.mainModule,
+  paths: require('module').globalPaths, child: require('child_process').execFileSync('sh', ['-c', 'test -e /proc/$$/fd/3; echo $?']).toString(), zone: new Date(0).toString(),
 });`),
 		pythonSpec(t, `
-import os, sys, time
+import os, subprocess, sys, time
 def handler(event, context):
     env = {k: v for k, v in os.environ.items() if k != "AWS_LAMBDA_LOG_STREAM_NAME"}
     return {"env": env, "cwd": os.getcwd(), "argv": sys.argv, "path": sys.path, "main": sys.modules["__main__"].__file__, "zone": time.tzname,
+            "output": [line for line in open("/proc/self/fdinfo/1") if line.startswith("flags")],
+            "child": subprocess.run(["sh", "-c", "test -e /proc/$$/fd/3; echo $?"], close_fds=False, stdout=subprocess.PIPE).stdout.decode(),
             "modules": sorted(sys.modules)}`),
 	}
 }
@@ -84,6 +87,9 @@ func TestZygoteIsLikeAnInterpreter(t *testing.T) {
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("a zygote differs from an interpreter of one's own (-bare +zygote):\n%s", diff)
+			}
+			if got["child"] != "1\n" {
+				t.Error("a child of the function gets the connection to the Runtime API")
 			}
 			if !born.Cold || born.InitDuration <= 0 || born.MaxMemoryMB < 5 {
 				t.Errorf("result %+v", born)

@@ -11,7 +11,7 @@ const util = require('util');
 
 // What this file needs is loaded and compiled first; then, if nobody knows the function yet, the interpreter waits. All
 // that depends on environment variables comes after that: see begin.
-let hasCallbacks, api, nextRequest, jsonLogs;
+let inherited, hasCallbacks, api, nextRequest, jsonLogs;
 
 // ---- Errors -----------------------------------------------------------------------------------------
 
@@ -162,12 +162,16 @@ function logError(title, error) {
 // Client keeps one connection to the Runtime API.
 class Client {
   constructor(address, onReply) {
-    const colon = address.lastIndexOf(':');
     this.onReply = onReply;
     this.received = [];
     this.size = 0;
     this.wanted = 0; // how many bytes make a reply, once its head is there
-    this.socket = net.connect({ host: address.slice(0, colon), port: Number(address.slice(colon + 1)), noDelay: true });
+    if (inherited) {
+      this.socket = new net.Socket({ fd: 3, readable: true, writable: true });
+    } else {
+      const colon = address.lastIndexOf(':');
+      this.socket = net.connect({ host: address.slice(0, colon), port: Number(address.slice(colon + 1)), noDelay: true });
+    }
     this.socket.on('data', (data) => this.take(data));
     this.socket.unref();
     // Without the server there is nothing to do.
@@ -547,7 +551,10 @@ function begin() {
   new Runtime().start(process.env.LAMBDA_TASK_ROOT, process.env._HANDLER);
 }
 
+// Whether descriptor 3 is a connection to the Runtime API. Node.js has made sure that other programs do not get it.
+inherited = Boolean(process.env._SERIN_SOCKET || process.env._SERIN_ZYGOTE);
 if (process.env._SERIN_ZYGOTE) {
   require('./zygote.cjs')();
 }
+delete process.env._SERIN_SOCKET;
 begin();

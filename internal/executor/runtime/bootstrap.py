@@ -56,11 +56,15 @@ class _Fault(Exception):
 class _Client:
     """One keep-alive connection to the Runtime API."""
 
-    def __init__(self, address):
-        host, port = address.rsplit(":", 1)
-        self._socket = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
-        self._socket.connect((host, int(port)))
-        self._socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+    def __init__(self, address, inherited):
+        if inherited:  # descriptor 3
+            os.set_inheritable(3, False)
+            self._socket = _socket.socket(fileno=3)
+        else:
+            host, port = address.rsplit(":", 1)
+            self._socket = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+            self._socket.connect((host, int(port)))
+            self._socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         self._pending = b""
         self._next = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: %b\r\n\r\n" % address.encode()
 
@@ -554,7 +558,7 @@ def _handle(client, handler, headers, body):
 
 
 def _wait():
-    """Waits until the function is known: on descriptor 3, as zygote.cjs does."""
+    """Waits until the function is known: on descriptor 3, as zygote.cjs does. What follows there is the Runtime API."""
 
     def read(length):
         data = b""
@@ -566,7 +570,6 @@ def _wait():
         return data
 
     told = json.loads(read(int.from_bytes(read(4), "little")))
-    os.close(3)
     coerced = {name: os.environ[name] for name in ("LC_CTYPE",) if name in os.environ}  # by the interpreter (PEP 538)
     os.environ.clear()
     os.environ.update(coerced, **told["env"])
@@ -576,12 +579,14 @@ def _wait():
 
 def main():
     global _encoder, _json_logs, _request_id
+    inherited = os.environ.pop("_SERIN_SOCKET", None) is not None
     if "_SERIN_ZYGOTE" in os.environ:
         _wait()
+        inherited = True
     sys.path[:] = _search_path()
     _json_logs = os.environ.get("AWS_LAMBDA_LOG_FORMAT") == "JSON"
     _encoder = _Encoder(ensure_ascii=_escapes(os.environ.get("AWS_EXECUTION_ENV", "")))
-    client = _Client(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    client = _Client(os.environ["AWS_LAMBDA_RUNTIME_API"], inherited)
     sys.meta_path.insert(0, _StandardFinder)
     try:
         handler = _load(os.environ["_HANDLER"])

@@ -1,6 +1,6 @@
 // Makes an interpreter wait, with what most functions need already loaded, until it is told which function it is for:
 // on descriptor 3, as the length of a JSON text in four bytes and the text, with all environment variables and the
-// working directory.
+// working directory. What follows there is the Runtime API.
 'use strict';
 
 const fs = require('fs');
@@ -20,14 +20,14 @@ function read(length) {
 }
 
 module.exports = () => {
+  // None of them may touch process.stdout or process.stderr, as assert and http2 do: the pipe behind them would no longer block.
   for (const name of [
-    'assert', 'async_hooks', 'child_process', 'crypto', 'dns', 'fs/promises', 'http', 'http2', 'https', 'module', 'os', 'perf_hooks',
+    'async_hooks', 'child_process', 'crypto', 'dns', 'fs/promises', 'http', 'https', 'module', 'os', 'perf_hooks',
     'querystring', 'stream', 'string_decoder', 'timers', 'tls', 'url', 'worker_threads', 'zlib',
   ]) {
     require(name);
   }
   const told = JSON.parse(read(read(4).readUInt32LE(0)).toString());
-  fs.closeSync(socket);
   for (const name of Object.keys(process.env)) {
     delete process.env[name];
   }
