@@ -63,6 +63,9 @@ type Config struct {
 	Log       *slog.Logger
 }
 
+// compactEvery is how often old samples are made into blocks, in milliseconds.
+const compactEvery = 15 * minute
+
 // Store keeps the sets of metrics. It is safe for concurrent use.
 type Store struct {
 	Config
@@ -75,6 +78,10 @@ type Store struct {
 	// tiers is held for writing while sets move from one tier to the other, or both would show them.
 	tiers    sync.RWMutex
 	rolledUp int64 // the start of the first minute that is not rolled up
+
+	// commits is held while samples are written or compacted.
+	commits     sync.Mutex
+	compactedAt int64
 }
 
 type pendingKey struct {
@@ -175,8 +182,19 @@ func (s *Store) Add(values ...Value) error {
 // Flush writes what was added and rolls up minutes that are over. It does nothing within the second of the last
 // flush.
 func (s *Store) Flush(ctx context.Context) error {
+	s.commits.Lock()
+	defer s.commits.Unlock()
 	now := s.Now().UnixMilli()
-	return errors.Join(s.flush(ctx, now), s.rollUp(ctx, now))
+	return errors.Join(s.flush(ctx, now), s.rollUp(ctx, now), s.compact(ctx, now))
+}
+
+// compact makes blocks of what is old enough, at most every compactEvery. The caller holds s.commits.
+func (s *Store) compact(ctx context.Context, now int64) error {
+	if now-s.compactedAt < compactEvery {
+		return nil
+	}
+	s.compactedAt = now
+	return errors.Join(s.seconds.db.Compact(ctx), s.minutes.db.Compact(ctx))
 }
 
 func (s *Store) flush(ctx context.Context, now int64) error {
