@@ -19,18 +19,11 @@ type ice struct {
 
 // freezeIdle stops what runs in environments that have been idle for a while, until ctx ends.
 func (e *Executor) freezeIdle(ctx context.Context) {
-	ticker := time.NewTicker(max(e.cfg.FreezeAfter/2, time.Millisecond))
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-ticker.C:
-			for _, env := range e.settled(now.Add(-e.cfg.FreezeAfter)) {
-				e.freeze(env)
-			}
+	every(ctx, e.cfg.FreezeAfter/2, func(now time.Time) {
+		for _, env := range e.settled(now.Add(-e.cfg.FreezeAfter)) {
+			e.freeze(env)
 		}
-	}
+	})
 }
 
 // settled lists the environments that have been idle since before a time and still run.

@@ -243,14 +243,19 @@ func (e *Executor) retire(key Key) {
 
 // sweep ends environments that have been idle for too long.
 func (e *Executor) sweep(ctx context.Context) {
-	ticker := time.NewTicker(max(e.cfg.IdleTimeout/10, time.Millisecond))
+	every(ctx, e.cfg.IdleTimeout/10, func(now time.Time) { e.expire(now.Add(-e.cfg.IdleTimeout)) })
+}
+
+// every calls f time and again, but not more often than each millisecond, until ctx ends.
+func every(ctx context.Context, interval time.Duration, f func(now time.Time)) {
+	ticker := time.NewTicker(max(interval, time.Millisecond))
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
-			e.expire(now.Add(-e.cfg.IdleTimeout))
+			f(now)
 		}
 	}
 }
