@@ -12,6 +12,7 @@ type dialect struct {
 	//	{number}    the type of a primary key that is a number
 	//	{sequence}  the same, with numbers given by the database
 	//	{bytes}     the type of bytes
+	//	{bytewise}  follows the type of text that is ordered by its bytes
 	//	{postgres}  begins a line that only PostgreSQL needs
 	schema *strings.Replacer
 	// forUpdate follows a SELECT that locks the row which it reads.
@@ -32,6 +33,7 @@ func sqliteDialect() dialect {
 			"{number}", "INTEGER PRIMARY KEY",
 			"{sequence}", "INTEGER PRIMARY KEY",
 			"{bytes}", "BLOB",
+			"{bytewise}", "",
 			"{postgres}", "--",
 		),
 		forUpdate:    "", // the only writing transaction has the database
@@ -47,6 +49,7 @@ func postgresDialect() dialect {
 			"{number}", "BIGINT PRIMARY KEY",
 			"{sequence}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
 			"{bytes}", "BYTEA",
+			"{bytewise}", ` COLLATE "C"`,
 			"{postgres}", "",
 		),
 		forUpdate:    " FOR UPDATE",

@@ -1,5 +1,5 @@
 // Package store keeps everything that must survive: functions with their versions and aliases, the history
-// of the aliases, layers, releases, the change feed, asynchronous events, and code packages.
+// of the aliases, layers, releases, the change feed, asynchronous events, documents, and code packages.
 //
 // # One schema, two engines
 //
@@ -26,6 +26,11 @@
 // Layer versions are rows of their own, because functions of any name refer to them. Functions copy what they
 // need of a layer version when they are configured, so a layer version can go at any time. The row of a layer
 // outlives its versions: it remembers the highest number ever given.
+//
+// # Documents
+//
+// What has neither rules across several records nor a search of its own is a document: JSON text under a kind and a
+// name, with a revision that a save must name.
 //
 // # Events
 //

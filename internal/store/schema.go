@@ -18,9 +18,12 @@ var schema3 string
 //go:embed schema/4.sql
 var schema4 string
 
+//go:embed schema/5.sql
+var schema5 string
+
 // migrations returns the steps from each schema version to the next, beginning at 0, an empty database. A
 // step that has been released is never changed.
-func migrations() []string { return []string{schema1, schema2, schema3, schema4} }
+func migrations() []string { return []string{schema1, schema2, schema3, schema4, schema5} }
 
 // migrate brings a database from schema version have to the newest. It runs inside a transaction; the
 // caller saves the version that it returns.
