@@ -19,6 +19,7 @@ var layers = [][]string{
 	{"serin/internal/egress", "serin/internal/sandbox"},
 	{"serin/internal/bundle", "serin/internal/executor", "serin/internal/metrics", "serin/internal/router", "serin/internal/store", "serin/internal/timeseries"},
 	{"serin/internal/capacity", "serin/internal/cloudwatch", "serin/internal/control", "serin/internal/invoke", "serin/internal/release"},
+	{"serin/internal/overview"},
 	{"serin/internal/api", "serin/internal/awsapi", "serin/internal/functionurl", "serin/internal/notify"},
 	{"serin/internal/server"},
 	{"serin/internal/cli"},

@@ -5,35 +5,27 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
 
 	"serin"
-	"serin/internal/control"
-	"serin/internal/metrics"
+	"serin/internal/overview"
 	"serin/internal/release"
 )
 
 // Config is what the handlers work with.
 type Config struct {
-	Control  *control.Control
-	Releases *release.Controller
-	Recorder *metrics.Recorder
-	Now      func() time.Time
+	*overview.Reader
 	// Stopping ends when the server begins to shut down: nobody is kept waiting then.
 	Stopping context.Context
-	Log      *slog.Logger
 }
 
 type handler struct{ Config }
 
 const (
-	maxRequest  = 1 << 20          // bytes of a request body
-	maxHistory  = 1000             // moves in one history document
-	maxReleases = 100              // releases in one history document
-	longPoll    = 20 * time.Second // how long Wait lets a client wait
+	maxRequest = 1 << 20          // bytes of a request body
+	longPoll   = 20 * time.Second // how long Wait lets a client wait
 )
 
 // New returns the handler of everything below [Prefix]. The caller authenticates.
@@ -106,7 +98,7 @@ func (h *handler) start(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.document(r.Context(), started), nil
+	return h.Document(r.Context(), started), nil
 }
 
 func (h *handler) release(r *http.Request) (any, error) {
@@ -116,7 +108,7 @@ func (h *handler) release(r *http.Request) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		return h.document(r.Context(), got), nil
+		return h.Document(r.Context(), got), nil
 	}
 	n, err := strconv.ParseInt(after, 10, 64)
 	if err != nil {
@@ -129,7 +121,7 @@ func (h *handler) release(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.document(r.Context(), got), nil
+	return h.Document(r.Context(), got), nil
 }
 
 func (h *handler) command(r *http.Request) (any, error) {
@@ -142,7 +134,7 @@ func (h *handler) command(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.document(r.Context(), got), nil
+	return h.Document(r.Context(), got), nil
 }
 
 func (h *handler) certificate(r *http.Request) (any, error) {
@@ -154,67 +146,19 @@ func (h *handler) rollback(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	to := serin.Latest
-	if in.Version != nil {
-		if to = *in.Version; to == serin.Latest {
-			return nil, serin.Errorf(serin.KindInvalid, "A rollback goes to a published version, not to $LATEST.")
-		}
-	}
-	var plan release.Rollback
-	if in.DryRun {
-		plan, err = h.Releases.PlanRollback(r.Context(), in.Function, in.Alias, to)
-	} else {
-		plan, err = h.Releases.Rollback(r.Context(), in.Function, in.Alias, to, in.Reason)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return RollbackDocument{
-		Function: in.Function, Alias: in.Alias, From: percentages(plan.From),
-		To: h.version(in.Function, plan.To), ReleaseID: plan.Release, RolledBack: !in.DryRun,
-	}, nil
+	return h.RollBack(r.Context(), in)
 }
 
-func (h *handler) functions(*http.Request) (any, error) {
-	all := []FunctionSummary{}
-	for f := range h.Control.Table.Functions() {
-		s := FunctionSummary{
-			Function: f.Name, Runtime: f.Latest.Config.Runtime, Versions: len(f.Versions),
-			Aliases: map[string]map[serin.VersionNumber]float64{},
-		}
-		for name, a := range f.Aliases {
-			s.Aliases[name] = percentages(a.Routing)
-		}
-		all = append(all, s)
-	}
-	return all, nil
+func (h *handler) functions(*http.Request) (any, error) { return h.Functions(), nil }
+
+func (h *handler) status(r *http.Request) (any, error) {
+	return h.Status(r.Context(), r.PathValue("function"))
 }
 
 func (h *handler) history(r *http.Request) (any, error) {
-	name, alias := r.PathValue("function"), r.URL.Query().Get("alias")
-	newest := maxHistory
+	newest := overview.MaxMoves
 	if n, err := strconv.Atoi(r.URL.Query().Get("newest")); err == nil && n > 0 {
-		newest = min(n, maxHistory)
+		newest = n
 	}
-	moves, err := h.Control.History(r.Context(), name, alias, newest)
-	if err != nil {
-		return nil, err
-	}
-	if _, ok := h.Control.Table.Function(name); !ok && len(moves) == 0 {
-		return nil, serin.Errorf(serin.KindNotFound, "Function not found: %s", h.Control.Place.FunctionARN(name, ""))
-	}
-	releases, err := h.Releases.List(r.Context(), name, alias, min(newest, maxReleases))
-	if err != nil {
-		return nil, err
-	}
-	doc := HistoryDocument{Function: name, Alias: alias, Moves: []serin.Move{}, Releases: []ReleaseDocument{}}
-	for i := range moves {
-		doc.Moves = append(doc.Moves, moves[len(moves)-1-i])
-	}
-	for _, rel := range releases {
-		d := h.summary(rel)
-		d.Untold = h.untold(r.Context(), rel.ID)
-		doc.Releases = append(doc.Releases, d)
-	}
-	return doc, nil
+	return h.History(r.Context(), r.PathValue("function"), r.URL.Query().Get("alias"), newest)
 }

@@ -33,6 +33,7 @@ import (
 	"serin/internal/invoke"
 	"serin/internal/metrics"
 	"serin/internal/notify"
+	"serin/internal/overview"
 	"serin/internal/release"
 	"serin/internal/router"
 	"serin/internal/sandbox"
@@ -114,6 +115,7 @@ type server struct {
 	auth       *awsapi.Authenticator
 	metrics    *timeseries.Store
 	cloudwatch *cloudwatch.Service
+	overview   *overview.Reader
 }
 
 // Run serves until the context ends and then shuts down in order. ready, which may be nil, is called once
@@ -223,6 +225,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
+	s.overview = &overview.Reader{Control: s.control, Releases: s.releases, Recorder: s.recorder, Now: time.Now, Log: s.Log}
 	s.cloudwatch = cloudwatch.New(cloudwatch.Config{Store: s.metrics, Recorder: s.recorder, Now: time.Now, Log: s.Log})
 	if err := s.control.Load(ctx); err != nil {
 		return err
@@ -337,9 +340,7 @@ func (s *server) endpoint() string { return "http://" + s.Listen }
 func (s *server) routes(stopping context.Context) http.Handler {
 	own := http.NewServeMux()
 	own.HandleFunc("GET "+healthPath, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
-	own.Handle(api.Prefix, s.auth.Wrap(api.New(api.Config{
-		Control: s.control, Releases: s.releases, Recorder: s.recorder, Now: time.Now, Stopping: stopping, Log: s.Log,
-	}), maxAPIBody))
+	own.Handle(api.Prefix, s.auth.Wrap(api.New(api.Config{Reader: s.overview, Stopping: stopping}), maxAPIBody))
 	own.Handle("GET "+codePath+"{sha256}", s.auth.Wrap(http.HandlerFunc(s.serveCode), 0))
 	aws := awsapi.New(awsapi.Config{Auth: s.auth, Lambda: s.control, Invoke: s.invoke, CloudWatch: s.cloudwatch, Log: s.Log})
 	urls := s.functionURLs()

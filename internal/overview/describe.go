@@ -1,11 +1,10 @@
-package api
+package overview
 
 import (
 	"cmp"
 	"context"
 	"encoding/json"
 	"math"
-	"net/http"
 	"slices"
 	"time"
 
@@ -15,19 +14,19 @@ import (
 	"serin/internal/release"
 )
 
-// document describes a release and where a rollback would go.
-func (h *handler) document(ctx context.Context, r *serin.Release) ReleaseDocument {
-	d := h.summary(r)
-	d.Untold = h.untold(ctx, r.ID)
-	d.RollbackTarget = h.rollbackTarget(ctx, r.Function, r.Alias)
+// Document describes a release and where a rollback would go.
+func (o *Reader) Document(ctx context.Context, r *serin.Release) ReleaseDocument {
+	d := o.Summary(r)
+	d.Untold = o.untold(ctx, r.ID)
+	d.RollbackTarget = o.rollbackTarget(ctx, r.Function, r.Alias)
 	return d
 }
 
-// summary describes a release.
-func (h *handler) summary(r *serin.Release) ReleaseDocument {
+// Summary describes a release by what is known of it alone, without the store.
+func (o *Reader) Summary(r *serin.Release) ReleaseDocument {
 	d := ReleaseDocument{
 		ReleaseID: r.ID, Target: "serin", Function: r.Function, Alias: r.Alias,
-		From: h.version(r.Function, r.Baseline), To: h.version(r.Function, r.Canary), Changed: []string{},
+		From: o.Version(r.Function, r.Baseline), To: o.Version(r.Function, r.Canary), Changed: []string{},
 		Steps: r.Steps, Verdict: r.Verdict, Outcome: r.Ending, Actor: r.Actor, Message: r.Message,
 		StartedAt: r.StartedAt, Phase: r.Phase, Step: r.Step, Policy: r.Policy, Blind: r.Blind, WatchUntil: r.WatchUntil, Judgements: r.Judgements, Checks: r.Checks, Log: r.Log,
 		Signals: describeSignals(r), HeldBy: r.HeldBy, Saved: r.Version,
@@ -40,22 +39,25 @@ func (h *handler) summary(r *serin.Release) ReleaseDocument {
 	}
 	end := r.EndedAt
 	if end.IsZero() {
-		end = h.Now()
+		end = o.Now()
 	}
 	d.DurationSeconds = math.Round(end.Sub(r.StartedAt).Seconds()*1000) / 1000
 	d.Evidence, d.Reason = describeEvidence(r)
-	d.TrafficNow = percentages(r.Applied)
-	if _, a, err := h.Control.Alias(r.Function, r.Alias); err == nil {
-		d.TrafficNow = percentages(a.Routing)
+	d.TrafficNow = Percentages(r.Applied)
+	if _, a, err := o.Control.Alias(r.Function, r.Alias); err == nil {
+		d.TrafficNow = Percentages(a.Routing)
 	}
 	return d
 }
 
 // untold says which targets do not take the notices of a release.
-func (h *handler) untold(ctx context.Context, id string) []Untold {
-	waiting, err := h.Releases.Store.ReleaseNotices(ctx, id)
+func (o *Reader) untold(ctx context.Context, id string) []Untold {
+	if len(o.Releases.Notify) == 0 {
+		return nil
+	}
+	waiting, err := o.Releases.Store.ReleaseNotices(ctx, id)
 	if err != nil {
-		h.Log.ErrorContext(ctx, "cannot read notices", "release", id, "error", err)
+		o.Log.ErrorContext(ctx, "cannot read notices", "release", id, "error", err)
 	}
 	var all []Untold
 	for _, n := range waiting {
@@ -117,10 +119,10 @@ func finite(v float64) float64 {
 	return v
 }
 
-// version refers to a version; a deleted one has no digest any more.
-func (h *handler) version(function string, n serin.VersionNumber) VersionRef {
+// Version refers to a version; a deleted one has no digest any more.
+func (o *Reader) Version(function string, n serin.VersionNumber) VersionRef {
 	ref := VersionRef{Version: n}
-	if f, ok := h.Control.Table.Function(function); ok {
+	if f, ok := o.Control.Table.Function(function); ok {
 		if v, ok := f.Version(n); ok {
 			ref.CodeSHA256 = v.Code.SHA256
 		}
@@ -128,19 +130,8 @@ func (h *handler) version(function string, n serin.VersionNumber) VersionRef {
 	return ref
 }
 
-func (h *handler) rollbackTarget(ctx context.Context, function, alias string) *serin.VersionNumber {
-	n, err := h.Control.LastGood(ctx, function, alias)
-	if err != nil {
-		if serin.KindOf(err) != serin.KindNotFound && ctx.Err() == nil {
-			h.Log.ErrorContext(ctx, "no rollback target", "function", function, "alias", alias, "error", err)
-		}
-		return nil
-	}
-	return &n
-}
-
-// percentages are the shares of a routing.
-func percentages(r serin.Routing) map[serin.VersionNumber]float64 {
+// Percentages are the shares of a routing.
+func Percentages(r serin.Routing) map[serin.VersionNumber]float64 {
 	shares := r.Weights()
 	for v, share := range shares {
 		shares[v] = math.Round(share*1e6) / 1e4
@@ -148,19 +139,22 @@ func percentages(r serin.Routing) map[serin.VersionNumber]float64 {
 	return shares
 }
 
-func (h *handler) status(r *http.Request) (any, error) {
-	f, ok := h.Control.Table.Function(r.PathValue("function"))
+// Status returns a function at a glance.
+//
+// Errors: KindNotFound.
+func (o *Reader) Status(ctx context.Context, function string) (*StatusDocument, error) {
+	f, ok := o.Control.Table.Function(function)
 	if !ok {
-		return nil, serin.Errorf(serin.KindNotFound, "Function not found: %s", h.Control.Place.FunctionARN(r.PathValue("function"), ""))
+		return nil, serin.Errorf(serin.KindNotFound, "Function not found: %s", o.Control.Place.FunctionARN(function, ""))
 	}
-	stats := h.Recorder.Function(f.Name)
-	d := StatusDocument{
+	stats := o.Recorder.Function(f.Name)
+	d := &StatusDocument{
 		Function: f.Name, ARN: f.ARN, Runtime: f.Latest.Config.Runtime, State: f.Latest.State, Reason: f.Latest.StateReason,
 		Aliases: []AliasStatus{}, CodeBytes: f.Latest.Code.Size,
 	}
-	d.Events = eventMetrics(h.Recorder.Events(f.Name))
+	d.Events = eventMetrics(o.Recorder.Events(f.Name))
 	for _, a := range f.Aliases {
-		d.Aliases = append(d.Aliases, h.aliasStatus(r.Context(), f, a, stats))
+		d.Aliases = append(d.Aliases, o.aliasStatus(ctx, f, a, stats))
 	}
 	slices.SortFunc(d.Aliases, func(a, b AliasStatus) int { return cmp.Compare(a.Name, b.Name) })
 	d.Versions = append(d.Versions, versionStatus(f.Latest, stats))
@@ -171,10 +165,11 @@ func (h *handler) status(r *http.Request) (any, error) {
 	return d, nil
 }
 
-func (h *handler) aliasStatus(ctx context.Context, f *serin.Function, a *serin.Alias, stats []metrics.Stats) AliasStatus {
+func (o *Reader) aliasStatus(ctx context.Context, f *serin.Function, a *serin.Alias, stats []metrics.Stats) AliasStatus {
+	known := o.past(ctx, f, a.Name)
 	s := AliasStatus{
-		Name: a.Name, RevisionID: a.RevisionID, Set: percentages(a.Routing), Observed: map[serin.VersionNumber]float64{},
-		RollbackTarget: h.rollbackTarget(ctx, f.Name, a.Name), Since: h.Recorder.Since().UTC(),
+		Name: a.Name, RevisionID: a.RevisionID, Set: Percentages(a.Routing), Observed: map[serin.VersionNumber]float64{},
+		RollbackTarget: known.rollbackTarget, Since: o.Recorder.Since().UTC(),
 	}
 	settings := f.RouteSettingsAt(a.Name)
 	s.RoutingKey, s.Pins = settings.Key, cmp.Or(settings.Pins, serin.PinsSigned)
@@ -188,13 +183,11 @@ func (h *handler) aliasStatus(ctx context.Context, f *serin.Function, a *serin.A
 			s.Observed[st.Version] = math.Round(1e6*float64(st.SinceRouting)/float64(s.Requests)) / 1e4
 		}
 	}
-	if moves, err := h.Control.History(ctx, f.Name, a.Name, 1); err == nil && len(moves) > 0 {
-		if s.LastMove = &moves[0]; s.LastMove.At.After(s.Since) {
-			s.Since = s.LastMove.At
-		}
+	if s.LastMove = known.lastMove; s.LastMove != nil && s.LastMove.At.After(s.Since) {
+		s.Since = s.LastMove.At
 	}
-	if active := h.Releases.Active(f.Name, a.Name); active != nil {
-		s.Release = new(h.document(ctx, active))
+	if active := o.Releases.Active(f.Name, a.Name); active != nil {
+		s.Release = new(o.Document(ctx, active))
 	}
 	return s
 }
