@@ -76,6 +76,7 @@ func (env *environment) initialise(ctx context.Context, limit time.Duration, pha
 	if err := env.prepare(ctx); err != nil {
 		return nil, 0, err
 	}
+	defer env.executor.host.Refill()
 	env.logInitStart(phase)
 	start := time.Now()
 	until := start.Add(limit)

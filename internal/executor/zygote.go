@@ -142,6 +142,7 @@ func (e *Executor) newZygote(in *Interpreter) (*zygote, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer e.host.Refill()
 	z := &zygote{place: place}
 	if err := z.start(in); err != nil {
 		place.Close()

@@ -212,20 +212,28 @@ func (h *Host) New() (*Sandbox, error) {
 		n := h.places.Add(1)
 		return newPlain(h.launcher, filepath.Join(h.cfg.Dir, placeName(n)), h.cfg.Runtime)
 	}
+	for {
+		select {
+		case s := <-h.spares:
+			select {
+			case <-s.Done():
+				continue
+			default:
+				return s, nil
+			}
+		default:
+			return h.isolate()
+		}
+	}
+}
+
+// Refill prepares sandboxes in place of those that were taken, and does not wait for them. It is for when a new
+// environment is ready rather than for when it takes a sandbox: the two would slow each other down.
+func (h *Host) Refill() {
 	select {
-	case s := <-h.spares:
-		select {
-		case h.refill <- struct{}{}:
-		default:
-		}
-		select {
-		case <-s.Done():
-		default:
-			return s, nil
-		}
+	case h.refill <- struct{}{}:
 	default:
 	}
-	return h.isolate()
 }
 
 // Spares returns how many sandboxes are prepared.
@@ -239,23 +247,21 @@ func (h *Host) fill() {
 	if !h.isolates() || h.cfg.Spare == 0 {
 		return
 	}
+	h.Refill()
 	h.filler.Go(func() {
 		for {
-			s, err := h.isolate()
-			if err != nil {
-				h.cfg.Log.Warn("cannot prepare a sandbox", "error", err)
-				select { // until one is taken
-				case <-h.refill:
-					continue
-				case <-ctx.Done():
-					return
-				}
-			}
 			select {
-			case h.spares <- s:
+			case <-h.refill:
 			case <-ctx.Done():
-				s.Close()
 				return
+			}
+			for len(h.spares) < cap(h.spares) && ctx.Err() == nil {
+				s, err := h.isolate()
+				if err != nil {
+					h.cfg.Log.Warn("cannot prepare a sandbox", "error", err)
+					break // until the next one is wanted
+				}
+				h.spares <- s // nobody else puts any there
 			}
 		}
 	})

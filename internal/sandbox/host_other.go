@@ -51,6 +51,9 @@ func (h *Host) New() (*Sandbox, error) {
 // Spares returns how many sandboxes are prepared.
 func (h *Host) Spares() int { return 0 }
 
+// Refill does nothing: nothing is prepared.
+func (h *Host) Refill() {}
+
 // Close ends what is left of the sandboxes.
 func (h *Host) Close() error {
 	h.launcher.close()
