@@ -21,6 +21,7 @@ type Change struct {
 	Reason      string
 	Release     string
 	NewRevision func() string // returns a fresh UUID
+	Provenance  *Provenance   // of what it publishes, nil if nobody said
 }
 
 // Function is a function with its versions and aliases: the unit of consistency. Its methods are the
@@ -223,6 +224,7 @@ func (f *Function) PublishVersion(c Change, p Publication) (*Version, error) {
 	f.LastPublished++
 	v := f.Latest.with(func(v *Version) {
 		v.Number, v.RevisionID = f.LastPublished, c.NewRevision()
+		v.PublishedBy, v.PublishedAt, v.Provenance = c.Actor, c.At, c.Provenance
 		if p.Description != nil && *p.Description != "" {
 			v.Config.Description = *p.Description
 		}

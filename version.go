@@ -79,6 +79,10 @@ type Version struct {
 	State        State         `json:"state"`
 	StateReason  string        `json:"stateReason,omitempty"`
 	UpdateStatus UpdateStatus  `json:"updateStatus,omitempty"`
+	// PublishedBy, PublishedAt and Provenance say who published the version and from what. $LATEST has none.
+	PublishedBy string      `json:"publishedBy,omitempty"`
+	PublishedAt time.Time   `json:"publishedAt,omitzero"`
+	Provenance  *Provenance `json:"provenance,omitempty"`
 }
 
 // with returns a changed copy.

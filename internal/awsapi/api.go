@@ -83,6 +83,13 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, proto protocol, c *c
 	c.body = body
 	ctx := serin.WithActor(r.Context(), a.auth.nameOf(r, actor))
 	ctx = serin.WithWarnings(ctx, func(text string) { w.Header().Add(headerWarning, text) })
+	if header := r.Header.Get(serin.HeaderProvenance); header != "" {
+		p, err := serin.ParseProvenance(header)
+		if err != nil {
+			return err
+		}
+		ctx = serin.WithProvenance(ctx, p)
+	}
 	r = r.WithContext(ctx)
 	if proto != restJSON {
 		return a.serveRPC(w, r, proto, c)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -15,29 +16,12 @@ func actorOf(getenv func(string) string) string {
 	if actor := getenv("SERIN_ACTOR"); actor != "" {
 		return headerText(actor)
 	}
-	for _, ci := range []struct {
-		person string
-		run    func() string
-	}{
-		{"GITHUB_ACTOR", func() string {
-			if id := getenv("GITHUB_RUN_ID"); id != "" {
-				return getenv("GITHUB_SERVER_URL") + "/" + getenv("GITHUB_REPOSITORY") + "/actions/runs/" + id
-			}
-			return ""
-		}},
-		{"GITLAB_USER_LOGIN", func() string { return getenv("CI_JOB_URL") }},
-		{"CIRCLE_USERNAME", func() string { return getenv("CIRCLE_BUILD_URL") }},
-		{"BUILDKITE_BUILD_CREATOR", func() string { return getenv("BUILDKITE_BUILD_URL") }},
-		{"BUILD_USER_ID", func() string { return getenv("BUILD_URL") }}, // Jenkins
-	} {
-		person := getenv(ci.person)
-		if person == "" {
-			continue
-		}
-		if run := ci.run(); run != "" {
-			person += " (" + run + ")"
-		}
-		return headerText(person)
+	job := ciJobOf(getenv)
+	if job.person != "" && job.run != "" {
+		return headerText(job.person + " (" + withoutUser(job.run) + ")")
+	}
+	if actor := cmp.Or(job.person, withoutUser(job.run)); actor != "" {
+		return headerText(actor)
 	}
 	return headerText(getenv("USER"))
 }

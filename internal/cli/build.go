@@ -8,10 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
-	"unicode/utf8"
 
 	"serin/internal/bundle"
 )
@@ -77,47 +75,6 @@ func ended(ctx context.Context, err error) error {
 		return exitf(exitAborted, "interrupted; no traffic was moved")
 	}
 	return err
-}
-
-// maxDescription is the longest description of a version in bytes.
-const maxDescription = 256
-
-// describeVersion is the description of a new version: the message, and the commit if there is one.
-func describeVersion(message, commit string) string {
-	suffix := ""
-	if commit != "" {
-		suffix = "git " + commit
-	}
-	if message == "" {
-		return suffix
-	}
-	if suffix != "" {
-		suffix = " (" + suffix + ")"
-	}
-	for len(message)+len(suffix) > maxDescription {
-		_, size := utf8.DecodeLastRuneInString(message)
-		message = message[:len(message)-size]
-	}
-	return message + suffix
-}
-
-// gitCommit names the commit of a directory, with -dirty if files differ from it. It is empty if there is no
-// commit to name.
-func gitCommit(ctx context.Context, dir string) string {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	git := func(args ...string) (string, error) {
-		out, err := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...).Output()
-		return strings.TrimSpace(string(out)), err
-	}
-	commit, err := git("rev-parse", "--short", "HEAD")
-	if err != nil || commit == "" {
-		return ""
-	}
-	if changes, err := git("status", "--porcelain", "--", "."); err == nil && changes != "" {
-		commit += "-dirty"
-	}
-	return commit
 }
 
 // runSmoke runs the user's check of a version that has no traffic yet. The check finds the version and the

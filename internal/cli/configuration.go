@@ -23,6 +23,7 @@ type wanted struct {
 type snapshot struct {
 	code, runtime, handler, role, architecture string
 	memory, timeout, storage                   int32
+	layers                                     []string // ARNs of layer versions, in their order
 	env                                        map[string]string
 	other                                      map[string]string // further settings by name
 }
@@ -38,6 +39,9 @@ func snapshotOf(c *types.FunctionConfiguration) snapshot {
 	if c.EphemeralStorage != nil {
 		s.storage = deref(c.EphemeralStorage.Size)
 	}
+	for _, l := range c.Layers {
+		s.layers = append(s.layers, deref(l.Arn))
+	}
 	if c.Environment != nil {
 		maps.Copy(s.env, c.Environment.Variables)
 	}
@@ -52,10 +56,19 @@ func snapshotOf(c *types.FunctionConfiguration) snapshot {
 	}
 	if v := c.VpcConfig; v != nil {
 		s.other["VPC"] = strings.Join(slices.Concat(v.SubnetIds, v.SecurityGroupIds), " ")
+		if deref(v.Ipv6AllowedForDualStack) {
+			s.other["VPC"] += " IPv6"
+		}
 	}
 	s.other["KMS key"] = deref(c.KMSKeyArn)
 	if p := c.SnapStart; p != nil {
 		s.other["SnapStart"] = string(p.ApplyOn)
+	}
+	for _, f := range c.FileSystemConfigs {
+		s.other["file system "+deref(f.LocalMountPath)] = deref(f.Arn)
+	}
+	if r := c.ImageConfigResponse; r != nil && r.ImageConfig != nil {
+		s.other["image"] = strings.Join(slices.Concat(r.ImageConfig.EntryPoint, r.ImageConfig.Command, []string{deref(r.ImageConfig.WorkingDirectory)}), " ")
 	}
 	return s
 }
@@ -87,63 +100,11 @@ func (s snapshot) with(w wanted) snapshot {
 	return s
 }
 
-// changes says in words how to differs from s. Values of environment variables may be secret and are left out.
-func (s snapshot) changes(to snapshot) []string {
-	changed := []string{}
-	differ := func(name, before, after string) {
-		switch before {
-		case after:
-		case "":
-			changed = append(changed, name+" "+after)
-		default:
-			changed = append(changed, name+" "+before+"→"+after)
-		}
-	}
-	differ("code", shortDigest(s.code, to.code), shortDigest(to.code, s.code))
-	differ("runtime", s.runtime, to.runtime)
-	differ("handler", s.handler, to.handler)
-	differ("role", s.role, to.role)
-	differ("architecture", s.architecture, to.architecture)
-	differ("memory", amount(s.memory, "MB"), amount(to.memory, "MB"))
-	differ("timeout", amount(s.timeout, "s"), amount(to.timeout, "s"))
-	differ("ephemeral storage", amount(s.storage, "MB"), amount(to.storage, "MB"))
-	for _, name := range sortedKeys(merged(s.env, to.env)) {
-		before, was := s.env[name]
-		after, is := to.env[name]
-		switch {
-		case !was:
-			changed = append(changed, "env "+name+" added")
-		case !is:
-			changed = append(changed, "env "+name+" removed")
-		case before != after:
-			changed = append(changed, "env "+name+" changed")
-		}
-	}
-	for _, name := range sortedKeys(merged(s.other, to.other)) {
-		differ(name, s.other[name], to.other[name])
-	}
-	return changed
-}
-
-// shortDigest shortens a digest, but not so far that it looks like another one.
-func shortDigest(sha, other string) string {
-	if sha != other && shortSHA(sha) == shortSHA(other) {
-		return sha
-	}
-	return shortSHA(sha)
-}
-
 func amount(n int32, unit string) string {
 	if n == 0 {
 		return ""
 	}
 	return fmt.Sprintf("%d %s", n, unit)
-}
-
-func merged(a, b map[string]string) map[string]string {
-	all := maps.Clone(a)
-	maps.Copy(all, b)
-	return all
 }
 
 // updateInput is the request that turns the configuration before into after.

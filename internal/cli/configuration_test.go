@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
@@ -17,6 +19,7 @@ func before() snapshot {
 		EphemeralStorage: &types.EphemeralStorage{Size: new(int32(512))},
 		TracingConfig:    &types.TracingConfigResponse{Mode: "PassThrough"},
 		LoggingConfig:    &types.LoggingConfig{LogFormat: "Text", LogGroup: new("/aws/lambda/hello")},
+		Layers:           []types.Layer{{Arn: new("arn:aws:lambda:us-east-1:000000000000:layer:base:1")}},
 	})
 }
 
@@ -66,26 +69,26 @@ func TestChanges(t *testing.T) {
 		"a whole environment": {
 			wanted{env: map[string]string{"SECRET": "other", "TABLE": "t"}},
 			"9c1e00aa55=",
-			[]string{"env KEEP removed", "env SECRET changed", "env TABLE added"},
+			[]string{"env KEEP removed", "env SECRET changed (value hidden)", "env TABLE added: t"},
 			&lambda.UpdateFunctionConfigurationInput{Environment: &types.Environment{Variables: map[string]string{"SECRET": "other", "TABLE": "t"}}},
 		},
 		"an empty environment": {
 			wanted{env: map[string]string{}},
 			"9c1e00aa55=",
-			[]string{"env KEEP removed", "env SECRET removed"},
+			[]string{"env KEEP removed", "env SECRET removed (value hidden)"},
 			&lambda.UpdateFunctionConfigurationInput{Environment: &types.Environment{Variables: map[string]string{}}},
 		},
 		"one variable more": {
 			wanted{env: map[string]string{"TABLE": "t"}, envAdds: true},
 			"9c1e00aa55=",
-			[]string{"env TABLE added"},
+			[]string{"env TABLE added: t"},
 			&lambda.UpdateFunctionConfigurationInput{Environment: &types.Environment{Variables: map[string]string{"KEEP": "1", "SECRET": "hunter2", "TABLE": "t"}}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			after := before().with(c.want)
 			after.code = c.code
-			if diff := cmp.Diff(c.changed, before().changes(after)); diff != "" {
+			if diff := cmp.Diff(c.changed, texts(before().changes(after))); diff != "" {
 				t.Errorf("changes (-want +got):\n%s", diff)
 			}
 			c.update.FunctionName = new("hello")
@@ -109,12 +112,14 @@ func TestChangesOfOthers(t *testing.T) {
 		VpcConfig:        &types.VpcConfigResponse{SubnetIds: []string{"subnet-1"}},
 		SnapStart:        &types.SnapStartResponse{ApplyOn: "None"},
 		KMSKeyArn:        new("arn:k"),
+		Layers:           []types.Layer{{Arn: new("arn:aws:lambda:us-east-1:000000000000:layer:base:2")}},
 	})
 	want := []string{
-		"architecture x86_64→arm64", "ephemeral storage 512 MB→1024 MB", "KMS key arn:k", "SnapStart None", "VPC subnet-1",
-		"dead-letter target arn:q", "logging Text /aws/lambda/hello→JSON /aws/lambda/hello INFO", "tracing PassThrough→Active",
+		"architecture x86_64→arm64", "ephemeral storage 512 MB→1024 MB", "layers base:1→base:2",
+		"logging Text /aws/lambda/hello→JSON /aws/lambda/hello INFO", "tracing PassThrough→Active",
+		"KMS key arn:k", "SnapStart None", "VPC subnet-1", "dead-letter target arn:q",
 	}
-	if diff := cmp.Diff(want, before().changes(after)); diff != "" {
+	if diff := cmp.Diff(want, texts(before().changes(after))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -137,21 +142,10 @@ func TestCreateInput(t *testing.T) {
 }
 
 func TestDescribeVersion(t *testing.T) {
-	long := ""
-	for range 300 {
-		long += "é"
+	if got := describeVersion("fix cart\n\nat length"); got != "fix cart" {
+		t.Errorf("%q", got)
 	}
-	for _, c := range []struct{ message, commit, want string }{
-		{"", "", ""},
-		{"fix cart", "", "fix cart"},
-		{"", "3fa2c1d", "git 3fa2c1d"},
-		{"fix cart", "3fa2c1d-dirty", "fix cart (git 3fa2c1d-dirty)"},
-	} {
-		if got := describeVersion(c.message, c.commit); got != c.want {
-			t.Errorf("%q, want %q", got, c.want)
-		}
-	}
-	if got := describeVersion(long, "3fa2c1d"); len(got) > maxDescription || len(got) < maxDescription-1 || got[len(got)-14:] != " (git 3fa2c1d)" || got[:2] != "é" {
+	if got := describeVersion("x" + strings.Repeat("é", 300)); len(got) != 255 || !utf8.ValidString(got) {
 		t.Errorf("%d bytes: %q", len(got), got)
 	}
 }

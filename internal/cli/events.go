@@ -5,6 +5,7 @@ import (
 
 	"serin"
 	"serin/internal/api"
+	"serin/internal/bundle"
 )
 
 // Types of events, in the order in which they come.
@@ -32,8 +33,11 @@ type event struct {
 
 	Version *api.VersionRef `json:"version,omitempty"` // published, promoted, rolledBack: where the traffic is
 	Changed []string        `json:"changed,omitempty"` // published
-	Smoke   *smokeResult    `json:"smoke,omitempty"`
-	Check   *serin.CheckRun `json:"check,omitempty"`
+	// Fields and Files say the same with values, and what has changed within the package.
+	Fields []fieldChange       `json:"fields,omitempty"`
+	Files  []bundle.FileChange `json:"files,omitempty"`
+	Smoke  *smokeResult        `json:"smoke,omitempty"`
+	Check  *serin.CheckRun     `json:"check,omitempty"`
 
 	Step     *stepEvent     `json:"step,omitempty"`
 	Baseline *serin.Counts  `json:"baseline,omitempty"` // sample: over the whole release

@@ -36,7 +36,7 @@ func eventLines(e event) []string {
 	d := e.document
 	switch e.Type {
 	case eventPublished:
-		return []string{publishedLine(e)}
+		return append([]string{publishedLine(e)}, fileLines(e.Files)...)
 	case eventSmoke:
 		if e.Smoke.ExitStatus != 0 {
 			return []string{fmt.Sprintf("✖ smoke test failed with exit status %d: %s", e.Smoke.ExitStatus, clean(e.Smoke.Command))}

@@ -3,11 +3,13 @@ package cli
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
 	"serin"
 	"serin/internal/api"
+	"serin/internal/bundle"
 	"serin/internal/evidence"
 	"serin/internal/release"
 )
@@ -18,6 +20,12 @@ type plan struct {
 	Alias    string   `json:"alias"`
 	Publish  bool     `json:"publish"` // a version would be published
 	Changed  []string `json:"changed"`
+	// Digests are one for all that publishing freezes: of the newest version, empty without one, and of what is to be
+	// shipped. Fields and Files say how the two differ.
+	Digests [2]string           `json:"digests"`
+	Fields  []fieldChange       `json:"fields"`
+	Files   []bundle.FileChange `json:"files"`
+	notes   []string
 	// After is the newest version that exists; what would be published comes after it.
 	After serin.VersionNumber `json:"after,omitzero"`
 	// Version is the version that would be shipped, if it exists already.
@@ -50,13 +58,14 @@ const missGood = 0.01
 // newPlan says what shipping would do. c is nil for a version that exists.
 func newPlan(s subject, policy serin.Policy, c *comparison, version serin.VersionNumber, status *api.StatusDocument) plan {
 	p := plan{
-		Function: s.function, Alias: s.alias, Version: version, Policy: policy, Changed: []string{},
+		Function: s.function, Alias: s.alias, Version: version, Policy: policy, Changed: []string{}, Fields: []fieldChange{}, Files: []bundle.FileChange{},
 		Traffic: map[serin.VersionNumber]float64{}, Steps: []plannedStep{},
 	}
 	if c != nil {
-		p.Publish, p.After = c.publishes(), c.newest
+		p.Publish, p.After, p.Digests, p.notes = c.publishes(), c.newest, c.digests, c.notes
 		if p.Publish {
-			p.Changed = c.changed
+			p.Changed, p.Fields = c.changed(), c.fields
+			p.Files = append(p.Files, c.files...)
 		} else {
 			p.Version = c.newest
 		}
@@ -92,10 +101,10 @@ func (p *plan) idle() bool { return !p.Publish && p.Traffic[p.Version] == 100 &&
 // lines says the plan in words.
 func (p *plan) lines() []string {
 	name := p.Function + " " + p.Alias
+	lines := slices.Clone(p.notes)
 	if p.idle() {
-		return []string{fmt.Sprintf("%s: already %s, nothing to do", name, versionText(p.Version))}
+		return append(lines, fmt.Sprintf("%s: already %s, nothing to do", name, versionText(p.Version)))
 	}
-	var lines []string
 	next := versionText(p.Version)
 	switch {
 	case p.Publish && p.After == serin.Latest:
@@ -104,6 +113,7 @@ func (p *plan) lines() []string {
 	case p.Publish:
 		next = "the new version"
 		lines = append(lines, fmt.Sprintf("would publish a version after %s: %s", versionText(p.After), strings.Join(p.Changed, ", ")))
+		lines = append(lines, fileLines(p.Files)...)
 	}
 	if len(p.Settings) > 0 {
 		lines = append(lines, "would set "+name+": "+strings.Join(p.Settings, ", "))

@@ -7,6 +7,7 @@ import (
 
 	"serin"
 	"serin/internal/api"
+	"serin/internal/bundle"
 	"serin/internal/evidence"
 )
 
@@ -30,7 +31,9 @@ func helloStatus() *api.StatusDocument {
 		Versions: []api.VersionStatus{
 			{Version: serin.Latest, CodeSHA256: "b64two=", CodeBytes: 1_300_000, LastModified: began, State: serin.StateActive, Metrics: []api.VersionMetrics{}},
 			{
-				Version: 2, Description: "warmer (git 77ab012-dirty)\x1b[31m", CodeSHA256: "b64two=", CodeBytes: 1_300_000, LastModified: began, State: serin.StateActive,
+				Version: 2, Description: "warmer\x1b[31m", PublishedBy: "ci",
+				PublishedAt: began, Provenance: &serin.Provenance{Commit: "77ab0120000", Dirty: true, Author: "Ana <a@b>", Message: "warmer\x1b[31m\nby far", RunURL: "https://ci.example/7"},
+				CodeSHA256: "b64two=", CodeBytes: 1_300_000, LastModified: began, State: serin.StateActive,
 				Metrics: []api.VersionMetrics{{Alias: "live", Requests: 312, ByKind: map[string]int{}, Duration: ms(30, 43), Init: ms(120, 130)}},
 			},
 			{
@@ -181,9 +184,14 @@ func TestGoldenPlan(t *testing.T) {
 	policy := serin.DefaultPolicy()
 	status := helloStatus()
 	status.Aliases[1].Set = map[serin.VersionNumber]float64{1: 100}
+	change := &comparison{
+		exists: true, newest: 2, digests: [2]string{"a", "b"}, fields: snapshot{memory: 128, env: map[string]string{"T": "a", "KEY": "x"}}.
+			changes(snapshot{memory: 256, env: map[string]string{"T": "b", "KEY": "y"}}),
+		files: []bundle.FileChange{{Name: "app.py", Change: bundle.FileChanged, Before: 1100, After: 1300}, {Name: "old.py", Change: bundle.FileRemoved, Before: 20}},
+	}
 	for name, p := range map[string]plan{
-		"plan-new":      newPlan(live, policy, &comparison{changed: []string{"new function", "code b64one…"}}, 0, nil),
-		"plan-change":   newPlan(live, policy, &comparison{exists: true, newest: 2, changed: []string{"memory 128 MB→256 MB"}}, 0, status),
+		"plan-new":      newPlan(live, policy, &comparison{first: "new function", fields: snapshot{}.changes(snapshot{code: "b64one="})}, 0, nil),
+		"plan-change":   newPlan(live, policy, change, 0, status),
 		"plan-again":    newPlan(live, policy, &comparison{exists: true, newest: 2}, 0, status),
 		"plan-nothing":  newPlan(live, policy, &comparison{exists: true, newest: 1}, 0, status),
 		"plan-existing": newPlan(subject{"hello", "other"}, policy, nil, 2, status),

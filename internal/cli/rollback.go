@@ -7,34 +7,45 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"serin"
 	"serin/internal/api"
 )
 
 func (a *app) rollbackCommand() *cobra.Command {
 	var p place
 	var s subject
-	var to serin.VersionNumber
+	var to string
 	var reason string
 	var yes, dryRun, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "rollback",
 		Short: "Put an older version back, at once",
 		Long: `Rollback sends all traffic of an alias to the version that last had all of it and was not rolled back, or
-to --to. An active release is aborted. On a terminal it shows what it will do and asks.`,
-		Example: "  serin rollback --function hello -m \"cart is broken\"",
+to --to, which names a version by its number, by a prefix of its commit, by the URL of the CI run that published it, by
+its message, or by "last good". An active release is aborted. On a terminal it shows what it will do and asks.`,
+		Example: "  serin rollback --function hello -m \"cart is broken\"\n  serin rollback --to 3fa2c1d",
 		Args:    arguments(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := s.required(); err != nil {
 				return err
+			}
+			if cmd.Flags().Changed("to") && to == "" {
+				return usagef("to: name a version; without --to it is the last good one")
 			}
 			conn, err := a.connect(p)
 			if err != nil {
 				return err
 			}
 			in := api.RollbackRequest{Function: s.function, Alias: s.alias, Reason: reason}
-			if to != serin.Latest {
-				in.Version = &to
+			if to != "" {
+				status, err := conn.api.Status(cmd.Context(), s.function)
+				if err != nil {
+					return err
+				}
+				v, err := selector(to).find(status, s.alias)
+				if err != nil {
+					return err
+				}
+				in.Version = &v.Version
 			}
 			d, err := a.rollback(cmd.Context(), conn, in, dryRun, yes)
 			if d != nil && asJSON {
@@ -46,7 +57,7 @@ to --to. An active release is aborted. On a terminal it shows what it will do an
 	p.flags(cmd)
 	s.flags(cmd)
 	f := cmd.Flags()
-	f.Var((*versionValue)(&to), "to", "version to go back to (default the last good one)")
+	f.StringVar(&to, "to", "", "`VERSION` to go back to: a number, a commit, a CI run, a message (default the last good one)")
 	f.StringVarP(&reason, "message", "m", "", "why, for the history")
 	f.BoolVarP(&yes, "yes", "y", false, "do not ask")
 	f.BoolVar(&dryRun, "dry-run", false, "say what would be done, and do nothing")
@@ -105,8 +116,8 @@ func rollbackLines(plan *api.RollbackDocument, status *api.StatusDocument) []str
 	target := versionText(plan.To.Version)
 	lines := []string{fmt.Sprintf("%s %s: %s → %s 100 %%", plan.Function, plan.Alias, shares(plan.From), target)}
 	for _, v := range status.Versions {
-		if v.Version == plan.To.Version && v.Description != "" {
-			lines = append(lines, "  "+target+": "+clean(v.Description))
+		if about := aboutVersion(v); v.Version == plan.To.Version && about != "" {
+			lines = append(lines, "  "+target+": "+about)
 		}
 	}
 	if plan.ReleaseID != "" {

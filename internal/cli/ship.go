@@ -19,7 +19,7 @@ type shipOptions struct {
 	env     []string
 	build   string
 	pkg     string
-	version serin.VersionNumber
+	version selector
 	policy  serin.Policy
 	routing routingFlags
 	checks  checkFlags
@@ -80,7 +80,7 @@ func (o *shipOptions) flags(cmd *cobra.Command) {
 	f.StringArrayVar(&o.env, "env", nil, "environment variable `KEY=VALUE`; may be repeated")
 	f.StringVar(&o.build, "build", "", "shell command that builds the package, run in DIR")
 	f.StringVar(&o.pkg, "package", "", "what to package, relative to DIR (default all of DIR)")
-	f.Var((*versionValue)(&o.version), "version", "ship this version, which exists, and package nothing")
+	f.StringVar((*string)(&o.version), "version", "", "ship this `VERSION`, which exists, and package nothing: a number, a commit, a CI run, a message")
 	policyFlags(f, &o.policy)
 	o.routing.flags(f)
 	f.StringVar(&o.policy.Force, "force", "", "`REASON` to give the version everything at once, without evidence")
@@ -150,6 +150,9 @@ func (o *shipOptions) complete(cmd *cobra.Command, dir string) error {
 	}
 	if o.config.memory < 0 || o.config.timeout < 0 {
 		return usagef("memory and timeout must not be negative")
+	}
+	if cmd.Flags().Changed("version") && o.version == "" {
+		return usagef("version: name a version that exists")
 	}
 	if cmd.Flags().Changed("force") && strings.TrimSpace(o.policy.Force) == "" {
 		return usagef("force: say why, for those who read the history")

@@ -88,7 +88,7 @@ func (s *shipment) look(ctx context.Context) error {
 		return err
 	}
 	s.status = status
-	if status == nil && s.version != 0 {
+	if status == nil && s.version != "" {
 		return err
 	}
 	if a := aliasOf(status, s.alias); a != nil && a.Release != nil && a.Release.Phase != serin.PhaseWatching {
@@ -101,7 +101,7 @@ func (s *shipment) look(ctx context.Context) error {
 
 // prepare makes sure that the version to ship exists, or prints the plan for --dry-run.
 func (s *shipment) prepare(ctx context.Context) (api.VersionRef, []string, error) {
-	if s.version != 0 {
+	if s.version != "" {
 		return s.existing()
 	}
 	zip, err := s.pack(ctx, s.source, s.build, s.pkg)
@@ -116,36 +116,37 @@ func (s *shipment) prepare(ctx context.Context) (api.VersionRef, []string, error
 	if s.dryRun {
 		return api.VersionRef{}, nil, s.show(s.plan(c, 0))
 	}
-	version, err := p.publish(ctx, c, s.config, zip, describeVersion(s.message, gitCommit(ctx, s.dir)))
+	version, err := p.publish(ctx, c, s.config, zip, provenanceOf(ctx, s.Getenv, s.dir, s.message))
 	if err != nil {
 		return version, nil, err
 	}
-	changed := []string{}
+	for _, note := range c.notes {
+		s.say("%s", note)
+	}
+	e := event{Type: eventPublished, Version: &version, Changed: []string{}, existed: true}
 	if c.publishes() {
-		changed = c.changed
+		e.Changed, e.Fields, e.Files, e.existed = c.changed(), c.fields, c.files, false
 	}
 	if c.publishes() || !s.routesAll(version.Version) {
-		s.emit(event{Type: eventPublished, Version: &version, Changed: changed, existed: !c.publishes()})
+		s.emit(e)
 	}
-	return version, changed, nil
+	return version, e.Changed, nil
 }
 
 // existing is prepare for --version.
 func (s *shipment) existing() (api.VersionRef, []string, error) {
-	for _, v := range s.status.Versions {
-		if v.Version != s.version {
-			continue
-		}
-		ref := api.VersionRef{Version: v.Version, CodeSHA256: v.CodeSHA256}
-		if s.dryRun {
-			return ref, nil, s.show(s.plan(nil, v.Version))
-		}
-		if !s.routesAll(v.Version) {
-			s.emit(event{Type: eventPublished, Version: &ref, existed: true})
-		}
-		return ref, []string{}, nil
+	v, err := s.version.find(s.status, s.alias)
+	if err != nil {
+		return api.VersionRef{}, nil, err
 	}
-	return api.VersionRef{}, nil, exitf(exitNotFound, "function %s has no version %s", s.function, s.version)
+	ref := api.VersionRef{Version: v.Version, CodeSHA256: v.CodeSHA256}
+	if s.dryRun {
+		return ref, nil, s.show(s.plan(nil, v.Version))
+	}
+	if !s.routesAll(v.Version) {
+		s.emit(event{Type: eventPublished, Version: &ref, existed: true})
+	}
+	return ref, []string{}, nil
 }
 
 // routesAll reports whether the alias sends everything to a version.

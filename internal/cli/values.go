@@ -119,24 +119,3 @@ func (p *presetValue) Set(text string) error {
 	preset.Apply(p.policy)
 	return nil
 }
-
-// versionValue is a flag that names a published version: 3 or v3. 0 stands for none.
-type versionValue serin.VersionNumber
-
-func (v *versionValue) Type() string { return "version" }
-
-func (v *versionValue) String() string {
-	if *v == 0 {
-		return ""
-	}
-	return serin.VersionNumber(*v).String()
-}
-
-func (v *versionValue) Set(text string) error {
-	n, ok := serin.ParseVersion(strings.TrimPrefix(text, "v"))
-	if !ok || n == serin.Latest {
-		return fmt.Errorf("%.100q is not the number of a published version", text)
-	}
-	*v = versionValue(n)
-	return nil
-}

@@ -51,16 +51,49 @@ func versionLines(d *api.StatusDocument) []string {
 		if all := versionCounts(v); all.Requests > 0 {
 			requests, errors = count(all.Requests), rate(all.Rate())
 		}
-		description := clean(v.Description)
+		about := clip(clean(messageOf(v)), mostMessage)
 		if v.State != serin.StateActive {
-			description = strings.TrimSpace("[" + string(v.State) + "] " + description)
+			about = strings.TrimSpace("[" + string(v.State) + "] " + about)
+		}
+		when := v.PublishedAt
+		if when.IsZero() {
+			when = v.LastModified
 		}
 		rows[i] = []string{
-			versionText(v.Version), clock(v.LastModified), bytesText(v.CodeBytes), shortSHA(v.CodeSHA256),
-			trafficOf(d, v.Version), requests, errors, description,
+			versionText(v.Version), clock(when), bytesText(v.CodeBytes), shortSHA(v.CodeSHA256), clean(shortCommit(v.Provenance)),
+			trafficOf(d, v.Version), requests, errors, clip(clean(publisherOf(v)), mostPublisher), about,
 		}
 	}
-	return table([]string{"VERSION", "WHEN", ">SIZE", "CODE", "TRAFFIC", ">REQUESTS", ">ERRORS", "DESCRIPTION"}, rows)
+	return table([]string{"VERSION", "WHEN", ">SIZE", "CODE", "COMMIT", "TRAFFIC", ">REQUESTS", ">ERRORS", "BY", "MESSAGE"}, rows)
+}
+
+// Columns of the table are at most so wide; --json has the whole.
+const (
+	mostMessage   = 60
+	mostPublisher = 50
+)
+
+// publisherOf says who made a version: the author of its commit, or who published it; and the CI run.
+func publisherOf(v api.VersionStatus) string {
+	by := v.PublishedBy
+	if v.Provenance != nil && v.Provenance.Author != "" {
+		by = strings.TrimSpace(strings.SplitN(v.Provenance.Author, "<", 2)[0])
+	}
+	if v.Provenance != nil && v.Provenance.RunURL != "" {
+		by = strings.TrimSpace(by + " " + v.Provenance.RunURL)
+	}
+	return by
+}
+
+// aboutVersion says where a version comes from, "" if nobody has said.
+func aboutVersion(v api.VersionStatus) string {
+	var parts []string
+	for _, part := range []string{messageOf(v), shortCommit(v.Provenance), publisherOf(v)} {
+		if part != "" {
+			parts = append(parts, clean(part))
+		}
+	}
+	return strings.Join(parts, "  ")
 }
 
 // versionCounts adds up what a version did for all its callers.

@@ -61,7 +61,7 @@ type Control struct {
 func New(cfg Config) *Control { return &Control{Config: cfg} }
 
 func (c *Control) change(ctx context.Context, cause serin.Cause) serin.Change {
-	return serin.Change{At: c.now(), Actor: serin.ActorFrom(ctx), Cause: cause, NewRevision: c.NewID}
+	return serin.Change{At: c.now(), Actor: serin.ActorFrom(ctx), Cause: cause, NewRevision: c.NewID, Provenance: serin.ProvenanceFrom(ctx)}
 }
 
 // update runs rules on a function in one transaction and waits until the routing table shows the result.

@@ -195,7 +195,8 @@ func (o *Reader) aliasStatus(ctx context.Context, f *serin.Function, a *serin.Al
 func versionStatus(v *serin.Version, stats []metrics.Stats) VersionStatus {
 	s := VersionStatus{
 		Version: v.Number, Description: v.Config.Description, CodeSHA256: v.Code.SHA256, CodeBytes: v.Code.Size,
-		LastModified: v.LastModified, State: v.State, Metrics: []VersionMetrics{},
+		LastModified: v.LastModified, State: v.State,
+		PublishedBy: v.PublishedBy, PublishedAt: v.PublishedAt, Provenance: v.Provenance, Metrics: []VersionMetrics{},
 	}
 	for _, st := range stats {
 		if st.Version != v.Number {

@@ -207,7 +207,11 @@ type VersionStatus struct {
 	CodeBytes    int64               `json:"codeBytes"`
 	LastModified time.Time           `json:"lastModified"`
 	State        serin.State         `json:"state"`
-	Metrics      []VersionMetrics    `json:"metrics"` // by alias; "" stands for direct calls
+	// PublishedBy is empty, and Provenance absent, if nobody said; $LATEST has neither.
+	PublishedBy string            `json:"publishedBy,omitempty"`
+	PublishedAt time.Time         `json:"publishedAt,omitzero"`
+	Provenance  *serin.Provenance `json:"provenance,omitempty"`
+	Metrics     []VersionMetrics  `json:"metrics"` // by alias; "" stands for direct calls
 }
 
 // VersionMetrics counts what a version did since the server started. Times are milliseconds.
