@@ -18,7 +18,7 @@ var layers = [][]string{
 	{"serin", "serin/internal/evidence"},
 	{"serin/internal/egress", "serin/internal/sandbox"},
 	{"serin/internal/bundle", "serin/internal/executor", "serin/internal/metrics", "serin/internal/router", "serin/internal/store", "serin/internal/timeseries"},
-	{"serin/internal/capacity", "serin/internal/cloudwatch", "serin/internal/control", "serin/internal/invoke", "serin/internal/release"},
+	{"serin/internal/capacity", "serin/internal/cloudwatch", "serin/internal/control", "serin/internal/invoke", "serin/internal/release", "serin/internal/s3"},
 	{"serin/internal/overview"},
 	{"serin/internal/api", "serin/internal/awsapi", "serin/internal/functionurl", "serin/internal/notify"},
 	{"serin/internal/server"},
@@ -41,6 +41,7 @@ var owners = map[string][]string{
 	"github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream": {"serin/internal/awsapi"},
 	"github.com/prometheus/prometheus":                      {"serin/internal/timeseries"},
 	"github.com/fxamacker/cbor":                             {"serin/internal/awsapi"},
+	"github.com/rclone/gofakes3":                            {"serin/internal/s3"},
 }
 
 func TestArchitecture(t *testing.T) {

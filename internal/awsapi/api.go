@@ -16,7 +16,7 @@ const headerRequestID = "X-Amzn-Requestid"
 // headerWarning carries what [serin.Warn] says; no AWS client minds it.
 const headerWarning = "X-Serin-Warning"
 
-// Config is what an [API] is made of. All of it is required but CloudWatch.
+// Config is what an [API] is made of. All of it is required but CloudWatch and S3.
 type Config struct {
 	// Auth decides who may call.
 	Auth *Authenticator
@@ -27,6 +27,8 @@ type Config struct {
 	Invoke func(context.Context, InvokeRequest) (InvokeResponse, error)
 	// CloudWatch serves the operations on metrics; without it they are not implemented.
 	CloudWatch CloudWatch
+	// S3 serves requests to S3, in path style, that have been authenticated; without it they are for no operation.
+	S3 http.Handler
 	// Log gets the cause of every error that the caller is not told.
 	Log *slog.Logger
 }
@@ -39,11 +41,12 @@ type API struct {
 	log      *slog.Logger
 	routes   *route
 	services []*service
+	s3       http.Handler
 }
 
 // New makes an API.
 func New(cfg Config) *API {
-	a := &API{auth: cfg.Auth, lambda: cfg.Lambda, invoke: cfg.Invoke, log: cfg.Log}
+	a := &API{auth: cfg.Auth, lambda: cfg.Lambda, invoke: cfg.Invoke, log: cfg.Log, s3: cfg.S3}
 	a.routes = newRoutes(a.lambdaOperations())
 	if cfg.CloudWatch != nil {
 		a.services = append(a.services, newCloudWatch(cfg.CloudWatch))
@@ -55,6 +58,12 @@ func New(cfg Config) *API {
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := call{requestID: uuid.NewString()}
 	w.Header().Set(headerRequestID, c.requestID)
+	if a.s3 != nil {
+		if bucket, ok := a.s3Target(r); ok {
+			a.serveS3(w, r, bucket, c.requestID)
+			return
+		}
+	}
 	proto := protocolOf(r)
 	if err := a.serve(w, r, proto, &c); err != nil {
 		a.fail(w, r, proto, &c, err)

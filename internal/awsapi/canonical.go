@@ -44,11 +44,10 @@ func canonicalRequest(b []byte, r *http.Request, query url.Values, c claim, payl
 	b = append(b, r.Method...)
 	b = append(b, '\n')
 	path := r.URL.EscapedPath()
-	if path == "" {
-		path = "/"
+	if c.scope.service == signingS3 {
+		path = r.URL.Path // to be escaped once; every other service escapes what is escaped a second time
 	}
-	// The path is escaped a second time: every service but S3 does so.
-	b = appendEscaped(b, path, "/")
+	b = appendEscaped(b, orDefault(path, "/"), "/")
 	b = append(b, '\n')
 	b = appendCanonicalQuery(b, query, c.presigned)
 	b = append(b, '\n')

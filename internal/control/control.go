@@ -32,6 +32,8 @@ type Config struct {
 	Retire func(keep func(executor.Key) bool)
 	// CodeURL returns a URL from which the caller may download a code package for a while.
 	CodeURL func(sha256hex string) string
+	// ReadObject, if set, returns an object of S3, of at most limit bytes, that is the package of a function or a layer.
+	ReadObject func(ctx context.Context, bucket, key, version string, limit int64) ([]byte, error)
 	// FunctionURL returns the address of the function URL with an id.
 	FunctionURL func(id string) string
 	// Provisioned says how far the provisioned concurrency of a version or an alias is: the environments that are

@@ -216,7 +216,7 @@ func TestCodeStorage(t *testing.T) {
 
 func codeOf(t *testing.T, zip []byte) serin.Code {
 	t.Helper()
-	code, err := checkCode(zip, "")
+	code, err := checkCode(zip)
 	must(t, err)
 	return code
 }

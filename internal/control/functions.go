@@ -1,20 +1,15 @@
 package control
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
-	"fmt"
 	"reflect"
 
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"serin"
-	"serin/internal/bundle"
 	"serin/internal/store"
 )
 
@@ -26,7 +21,11 @@ func (c *Control) CreateFunction(ctx context.Context, in *lambda.CreateFunctionI
 		return nil, err
 	}
 	cfg := configurationOf(in, ref.Function)
-	code, err := checkCode(in.Code.ZipFile, codeElsewhere(in.Code.S3Bucket, in.Code.S3Key, in.Code.ImageUri))
+	zip, err := c.codePackage(ctx, codeSource{in.Code.ZipFile, in.Code.S3Bucket, in.Code.S3Key, in.Code.S3ObjectVersion, in.Code.ImageUri})
+	if err != nil {
+		return nil, err
+	}
+	code, err := checkCode(zip)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +41,7 @@ func (c *Control) CreateFunction(ctx context.Context, in *lambda.CreateFunctionI
 	if err := c.room(code.Size); err != nil {
 		return nil, err
 	}
-	if err := c.storeCode(ctx, in.Code.ZipFile); err != nil {
+	if err := c.storeCode(ctx, zip); err != nil {
 		return nil, err
 	}
 	failure := c.runtimeFailure(ctx, cfg.Runtime)
@@ -95,7 +94,11 @@ func (c *Control) UpdateFunctionCode(ctx context.Context, in *lambda.UpdateFunct
 	if err != nil {
 		return nil, err
 	}
-	code, err := checkCode(in.ZipFile, codeElsewhere(in.S3Bucket, in.S3Key, in.ImageUri))
+	zip, err := c.codePackage(ctx, codeSource{in.ZipFile, in.S3Bucket, in.S3Key, in.S3ObjectVersion, in.ImageUri})
+	if err != nil {
+		return nil, err
+	}
+	code, err := checkCode(zip)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +131,7 @@ func (c *Control) UpdateFunctionCode(ctx context.Context, in *lambda.UpdateFunct
 	if in.DryRun {
 		return fill[lambda.UpdateFunctionCodeOutput](reply), nil
 	}
-	if err := c.storeCode(ctx, in.ZipFile); err != nil {
+	if err := c.storeCode(ctx, zip); err != nil {
 		return nil, err
 	}
 	if _, err := c.update(ctx, ref.Function, "", rules); err != nil {
@@ -260,42 +263,6 @@ func (c *Control) latestRef(v *violations, name *string) (serin.Ref, error) {
 		return ref, serin.Errorf(serin.KindInvalid, "Current operation does not support versions other than $LATEST")
 	}
 	return ref, nil
-}
-
-// codeElsewhere names the first member that points to code which Serin cannot fetch, or returns "".
-func codeElsewhere(bucket, key, image *string) string {
-	switch {
-	case image != nil:
-		return "ImageUri"
-	case bucket != nil || key != nil:
-		return "S3Bucket"
-	default:
-		return ""
-	}
-}
-
-// checkCode checks a code package and says what it is.
-func checkCode(zip []byte, elsewhere string) (serin.Code, error) {
-	if elsewhere != "" {
-		return serin.Code{}, notImplemented("Code." + elsewhere)
-	}
-	if zip == nil {
-		return serin.Code{}, serin.Errorf(serin.KindInvalid, "Please provide a source for function code.")
-	}
-	info, err := bundle.Check(bytes.NewReader(zip), int64(len(zip)))
-	if err != nil {
-		return serin.Code{}, err
-	}
-	sum := sha256.Sum256(zip)
-	return serin.Code{SHA256: base64.StdEncoding.EncodeToString(sum[:]), Size: int64(len(zip)), UnzippedSize: info.UnzippedSize}, nil
-}
-
-// storeCode stores a code package durably.
-func (c *Control) storeCode(ctx context.Context, zip []byte) error {
-	if _, err := c.Store.PutBlob(ctx, zip); err != nil {
-		return fmt.Errorf("store code package: %w", err)
-	}
-	return nil
 }
 
 // runtimeFailure says why functions of a runtime cannot run on this machine, or returns "".

@@ -52,13 +52,14 @@ func (c *Control) PublishLayerVersion(ctx context.Context, in *lambda.PublishLay
 
 // layerCode checks the package of a layer and stores it.
 func (c *Control) layerCode(ctx context.Context, in *types.LayerVersionContentInput) (serin.Code, error) {
-	if elsewhere := codeElsewhere(in.S3Bucket, in.S3Key, nil); elsewhere != "" {
-		return serin.Code{}, notImplemented("Content." + elsewhere)
-	}
-	if in.ZipFile == nil {
+	if in.ZipFile == nil && in.S3Bucket == nil && in.S3Key == nil {
 		return serin.Code{}, serin.Errorf(serin.KindInvalid, "Please provide a source for layer content.")
 	}
-	code, err := checkCode(in.ZipFile, "")
+	zip, err := c.codePackage(ctx, codeSource{zip: in.ZipFile, bucket: in.S3Bucket, key: in.S3Key, version: in.S3ObjectVersion})
+	if err != nil {
+		return serin.Code{}, err
+	}
+	code, err := checkCode(zip)
 	if err != nil {
 		return code, err
 	}
@@ -68,7 +69,7 @@ func (c *Control) layerCode(ctx context.Context, in *types.LayerVersionContentIn
 	if err := c.room(code.Size); err != nil {
 		return code, err
 	}
-	return code, c.storeCode(ctx, in.ZipFile)
+	return code, c.storeCode(ctx, zip)
 }
 
 // countLayers brings the size of all layers up to date with what other servers have done.

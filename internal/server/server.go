@@ -36,6 +36,7 @@ import (
 	"serin/internal/overview"
 	"serin/internal/release"
 	"serin/internal/router"
+	"serin/internal/s3"
 	"serin/internal/sandbox"
 	"serin/internal/store"
 	"serin/internal/timeseries"
@@ -58,6 +59,8 @@ type Config struct {
 	Notify []notify.Target
 	// AllowUnsafeCommit accepts a PostgreSQL server that acknowledges before it has synced.
 	AllowUnsafeCommit bool
+	// MaxObject bounds the objects that are uploaded to S3, in bytes; 0 for 5 GiB.
+	MaxObject int64
 	// Isolation says what happens if the kernel does not grant everything that isolates functions.
 	Isolation sandbox.Isolation
 	// Network says what functions may connect to.
@@ -90,6 +93,7 @@ const (
 
 	defaultConcurrency = 1000 // of an AWS account
 	maxConcurrency     = 100_000
+	defaultMaxObject   = 5 << 30          // what S3 takes in one piece
 	maxQueueWait       = 15 * time.Minute // the longest timeout of a function
 )
 
@@ -116,6 +120,7 @@ type server struct {
 	metrics    *timeseries.Store
 	cloudwatch *cloudwatch.Service
 	overview   *overview.Reader
+	objects    *s3.Service
 }
 
 // Run serves until the context ends and then shuts down in order. ready, which may be nil, is called once
@@ -165,6 +170,9 @@ func (cfg *Config) check() error {
 	if cfg.QueueWait < 0 || cfg.QueueWait > maxQueueWait {
 		return serin.Errorf(serin.KindInvalid, "--queue-wait %s: want 0s to %s", cfg.QueueWait, maxQueueWait)
 	}
+	if cfg.MaxObject = cmp.Or(cfg.MaxObject, defaultMaxObject); cfg.MaxObject < 0 {
+		return serin.Errorf(serin.KindInvalid, "--max-object %d: want 1 or more", cfg.MaxObject)
+	}
 	if cfg.KeepWarm < 0 {
 		return serin.Errorf(serin.KindInvalid, "--keep-warm %s: want 0s or more", cfg.KeepWarm)
 	}
@@ -207,9 +215,15 @@ func (s *server) build(ctx context.Context) (err error) {
 	s.auth = awsapi.NewAuthenticator(awsapi.AuthConfig{
 		Credentials: s.secret, Name: s.nameOf, Region: s.Region, Now: time.Now, NoAuth: s.Auth == AuthNone,
 	})
+	s.objects, err = s3.Open(ctx, s3.Config{
+		Dir: filepath.Join(s.Data, "objects"), Store: s.store, Region: s.Region, MaxObject: s.MaxObject, Now: time.Now, Log: s.Log,
+	})
+	if err != nil {
+		return err
+	}
 	s.control = control.New(control.Config{
 		Place: place, Store: s.store, Table: s.table, Executor: s.executor, Recorder: s.recorder, Retire: s.retire,
-		MountsLayers: s.executor.Isolates(), CodeURL: s.codeURL, FunctionURL: s.functionURL, Provisioned: s.capacity.Provisioned, Changed: s.capacity.Changed,
+		MountsLayers: s.executor.Isolates(), CodeURL: s.codeURL, ReadObject: s.objects.ReadObject, FunctionURL: s.functionURL, Provisioned: s.capacity.Provisioned, Changed: s.capacity.Changed,
 		Concurrency: s.Concurrency, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
 	})
 	s.notifier = notify.New(notify.Config{Store: s.store, Targets: s.Notify, Now: time.Now, Log: s.Log})
@@ -342,7 +356,7 @@ func (s *server) routes(stopping context.Context) http.Handler {
 	own.HandleFunc("GET "+healthPath, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	own.Handle(api.Prefix, s.auth.Wrap(api.New(api.Config{Reader: s.overview, Stopping: stopping}), maxAPIBody))
 	own.Handle("GET "+codePath+"{sha256}", s.auth.Wrap(http.HandlerFunc(s.serveCode), 0))
-	aws := awsapi.New(awsapi.Config{Auth: s.auth, Lambda: s.control, Invoke: s.invoke, CloudWatch: s.cloudwatch, Log: s.Log})
+	aws := awsapi.New(awsapi.Config{Auth: s.auth, Lambda: s.control, Invoke: s.invoke, CloudWatch: s.cloudwatch, S3: s.objects.Handler(), Log: s.Log})
 	urls := s.functionURLs()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The host decides first: a function URL has all paths to itself.
