@@ -16,7 +16,7 @@ import (
 // layers only: never its own layer, never one above. docs/design.md says what each is for.
 var layers = [][]string{
 	{"serin", "serin/internal/evidence"},
-	{"serin/internal/egress", "serin/internal/sandbox"},
+	{"serin/internal/egress", "serin/internal/sandbox", "serin/internal/template"},
 	{"serin/internal/bundle", "serin/internal/executor", "serin/internal/metrics", "serin/internal/router", "serin/internal/store", "serin/internal/timeseries"},
 	{"serin/internal/capacity", "serin/internal/cloudwatch", "serin/internal/control", "serin/internal/invoke", "serin/internal/release", "serin/internal/s3"},
 	{"serin/internal/overview"},
