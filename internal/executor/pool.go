@@ -52,6 +52,13 @@ func (e *Executor) Environments() []EnvironmentInfo {
 	return list
 }
 
+// Waiting is how many invocations wait for their turn.
+func (e *Executor) Waiting() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.waiting
+}
+
 // reserve makes a new environment unless the version has n already; then it returns nil. It takes nobody else's.
 func (e *Executor) reserve(s *Spec, n int) (*environment, error) {
 	e.mu.Lock()

@@ -164,6 +164,7 @@ func (i *Invoker) run(ctx context.Context, route router.Route, qualifier string,
 	}
 	sample := metrics.Sample{
 		Function: route.Function.Name, Qualifier: qualifier, Start: time.Now(), Version: route.Version.Number, Key: route.Key,
+		RequestID: call.RequestID,
 	}
 	if route.Alias != nil {
 		sample.Alias, sample.Routing = route.Alias.Name, route.Alias.Routing

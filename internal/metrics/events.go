@@ -63,6 +63,10 @@ func (r *Recorder) Events(function string) EventStats {
 	if !ok {
 		return EventStats{}
 	}
+	return e.stats()
+}
+
+func (e *events) stats() EventStats {
 	return EventStats{
 		Received: int(e.received.Load()), Age: e.age.summary(), Dropped: int(e.dropped.Load()), Lost: int(e.lost.Load()),
 		DestinationFailures: int(e.destinationFailures.Load()), DeadLetterFailures: int(e.deadLetterFailures.Load()),

