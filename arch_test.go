@@ -20,7 +20,7 @@ var layers = [][]string{
 	{"serin/internal/bundle", "serin/internal/executor", "serin/internal/metrics", "serin/internal/router", "serin/internal/store", "serin/internal/timeseries"},
 	{"serin/internal/capacity", "serin/internal/cloudwatch", "serin/internal/control", "serin/internal/invoke", "serin/internal/release", "serin/internal/s3"},
 	{"serin/internal/overview"},
-	{"serin/internal/api", "serin/internal/awsapi", "serin/internal/functionurl", "serin/internal/notify"},
+	{"serin/internal/api", "serin/internal/awsapi", "serin/internal/exposition", "serin/internal/functionurl", "serin/internal/notify"},
 	{"serin/internal/server"},
 	{"serin/internal/cli"},
 	{"serin/cmd/serin"},
@@ -40,6 +40,7 @@ var owners = map[string][]string{
 	"golang.org/x/net/dns":   {"serin/internal/egress"},
 	"github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream": {"serin/internal/awsapi"},
 	"github.com/prometheus/prometheus":                      {"serin/internal/timeseries"},
+	"github.com/prometheus/client_golang":                   {"serin/internal/exposition"},
 	"github.com/fxamacker/cbor":                             {"serin/internal/awsapi"},
 	"github.com/rclone/gofakes3":                            {"serin/internal/s3"},
 }

@@ -58,12 +58,17 @@ func writeJSON(name string, doc any) error {
 	if err != nil {
 		return err
 	}
+	return writeFile(name, append(text, '\n'))
+}
+
+// writeFile writes what only the owner can read: either all of it, durably, or nothing.
+func writeFile(name string, text []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*") // mode 0600
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.Remove(f.Name()) }() // gone after the rename
-	_, err = f.Write(append(text, '\n'))
+	_, err = f.Write(text)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}

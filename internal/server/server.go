@@ -30,6 +30,7 @@ import (
 	"serin/internal/control"
 	"serin/internal/egress"
 	"serin/internal/executor"
+	"serin/internal/exposition"
 	"serin/internal/invoke"
 	"serin/internal/metrics"
 	"serin/internal/notify"
@@ -65,6 +66,8 @@ type Config struct {
 	Isolation sandbox.Isolation
 	// Network says what functions may connect to.
 	Network egress.Policy
+	// Metrics says who may read /metrics: MetricsToken, which is the default, MetricsOpen or MetricsOff.
+	Metrics string
 	Log     *slog.Logger
 }
 
@@ -121,6 +124,8 @@ type server struct {
 	cloudwatch *cloudwatch.Service
 	overview   *overview.Reader
 	objects    *s3.Service
+	commits    *exposition.Commits
+	scrape     http.Handler // nil for nobody
 }
 
 // Run serves until the context ends and then shuts down in order. ready, which may be nil, is called once
@@ -163,6 +168,9 @@ func (cfg *Config) check() error {
 	default:
 		return serin.Errorf(serin.KindInvalid, "--auth %s: want %s or %s", cfg.Auth, AuthSigV4, AuthNone)
 	}
+	if err := checkMetrics(cfg.Metrics); err != nil {
+		return err
+	}
 	cfg.Concurrency = cmp.Or(cfg.Concurrency, defaultConcurrency)
 	if cfg.Concurrency < 1 || cfg.Concurrency > maxConcurrency {
 		return serin.Errorf(serin.KindInvalid, "--concurrency %d: want 1 to %d", cfg.Concurrency, maxConcurrency)
@@ -182,7 +190,10 @@ func (cfg *Config) check() error {
 // build makes the parts, bottom up.
 func (s *server) build(ctx context.Context) (err error) {
 	place := serin.Place{Region: s.Region, Account: s.Account}
-	s.store, err = store.Open(ctx, store.Config{Dir: s.Data, Database: s.Database, AllowUnsafeCommit: s.AllowUnsafeCommit, Log: s.Log})
+	s.commits = exposition.NewCommits()
+	s.store, err = store.Open(ctx, store.Config{
+		Dir: s.Data, Database: s.Database, AllowUnsafeCommit: s.AllowUnsafeCommit, Committed: s.commits.Observe, Log: s.Log,
+	})
 	if err != nil {
 		return err
 	}
@@ -241,6 +252,9 @@ func (s *server) build(ctx context.Context) (err error) {
 	}
 	s.overview = &overview.Reader{Control: s.control, Releases: s.releases, Recorder: s.recorder, Now: time.Now, Log: s.Log}
 	s.cloudwatch = cloudwatch.New(cloudwatch.Config{Store: s.metrics, Recorder: s.recorder, Now: time.Now, Log: s.Log})
+	if s.scrape, err = s.scrapes(); err != nil {
+		return err
+	}
 	if err := s.control.Load(ctx); err != nil {
 		return err
 	}
@@ -357,6 +371,9 @@ func (s *server) routes(stopping context.Context) http.Handler {
 	own.Handle(api.Prefix, s.auth.Wrap(api.New(api.Config{Reader: s.overview, Stopping: stopping}), maxAPIBody))
 	own.Handle("GET "+codePath+"{sha256}", s.auth.Wrap(http.HandlerFunc(s.serveCode), 0))
 	aws := awsapi.New(awsapi.Config{Auth: s.auth, Lambda: s.control, Invoke: s.invoke, CloudWatch: s.cloudwatch, S3: s.objects.Handler(), Log: s.Log})
+	if s.scrape != nil {
+		own.Handle("GET "+metricsPath, s.scrape)
+	}
 	urls := s.functionURLs()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The host decides first: a function URL has all paths to itself.
@@ -365,7 +382,7 @@ func (s *server) routes(stopping context.Context) http.Handler {
 			return
 		}
 		// A ServeMux redirects paths that it finds unclean; a path with an ARN in it may look like that.
-		if r.URL.Path == healthPath || strings.HasPrefix(r.URL.Path, api.Prefix) {
+		if r.URL.Path == healthPath || r.URL.Path == metricsPath || strings.HasPrefix(r.URL.Path, api.Prefix) {
 			own.ServeHTTP(w, r)
 			return
 		}
