@@ -20,6 +20,9 @@ type conn struct {
 	seen int // how much of it has been searched for the end of a line or head in vain
 	out  []byte
 	req  request
+	// inherited says that the peer may send compact messages; asks, that it has asked for the next invocation together
+	// with the last answer.
+	inherited, asks bool
 
 	until       time.Time // when reading and writing end, or zero
 	armed       time.Time // the deadline that nc has

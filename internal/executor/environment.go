@@ -259,7 +259,7 @@ func (env *environment) run(api *session) (*sandbox.Process, *outputPipe, error)
 	p, output, err := env.spawn(command, &env.journal.function)
 	if socket != nil {
 		_ = command.Extra.Close()
-		api.admit(socket)
+		api.admitInherited(socket)
 	}
 	return p, output, err
 }

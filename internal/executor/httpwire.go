@@ -33,6 +33,8 @@ var (
 // request is the head of a request. method and path are valid until the next read from the connection.
 type request struct {
 	method, path []byte
+	compact      bool   // it is no HTTP request but a compact message
+	id           []byte // of the invocation that a compact message answers, like path
 
 	length     int64 // of the body; 0 without a Content-Length
 	chunked    bool
@@ -85,7 +87,15 @@ func (c *conn) head() int {
 // readHead reads the head of the next request into c.req. After a timeout it can be called again.
 func (c *conn) readHead() error {
 	for {
-		if n := c.head(); n > 0 {
+		n, ok := c.compact()
+		if ok && (n > 0 || c.asks) {
+			c.readCompact(n)
+			return nil
+		}
+		if n = 0; !ok {
+			n = c.head()
+		}
+		if n > 0 {
 			lines := c.buf[c.r : c.r+n]
 			c.r += n
 			return c.req.parse(lines)

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -183,5 +184,38 @@ func TestNodeErrorShape(t *testing.T) {
 	unmarshal(t, r.Payload, &got)
 	if got.Trace[0] != "Runtime.ImportModuleError: Error: Cannot find module 'nosuchmodule'" {
 		t.Errorf("payload %s", r.Payload)
+	}
+}
+
+// TestNodeLeavesWork invokes functions that leave the event loop something to do, which the wait for the next invocation
+// must not hinder, and must not be hindered by.
+func TestNodeLeavesWork(t *testing.T) {
+	e := newExecutor(t, Config{FreezeAfter: -1})
+	needInterpreter(t, e, "nodejs20.x")
+	for name, code := range map[string]string{
+		"nothing": "",
+		"a timer": "setInterval(() => { count += 1; }, 1);",
+		"a server": `const server = require('net').createServer((c) => c.end()).listen(0, '127.0.0.1');
+			const call = () => { const c = require('net').connect(server.address()?.port ?? 0, '127.0.0.1'); c.on('error', () => {}); c.on('close', () => { count += 1; setTimeout(call, 1); }); };
+			server.on('listening', call);`,
+		"a signal": "process.on('SIGTERM', () => {}); setInterval(() => { count += 1; }, 1).unref();",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := nodeSpec(t, "let count = 0;\n"+code+"\nexports.handler = async (event) => ({ event, count });\n")
+			s.Revision = name
+			var got struct{ Event, Count int }
+			for n := range 200 {
+				unmarshal(t, invoke(t, e, s, strconv.Itoa(n)).Payload, &got)
+				if got.Event != n {
+					t.Fatalf("invocation %d was answered with %d", n, got.Event)
+				}
+			}
+			for deadline := time.Now().Add(10 * time.Second); name != "nothing" && got.Count == 0; {
+				if time.Now().After(deadline) {
+					t.Fatal("nothing was done between invocations")
+				}
+				unmarshal(t, invoke(t, e, s, "0").Payload, &got)
+			}
+		})
 	}
 }

@@ -110,17 +110,25 @@ func (s *session) listen() {
 }
 
 // admit serves a new connection, unless there are too many.
-func (s *session) admit(nc net.Conn) {
+func (s *session) admit(nc net.Conn) { s.add(newConn(nc)) }
+
+// admitInherited serves the connection that a bootstrap has inherited.
+func (s *session) admitInherited(nc net.Conn) {
 	c := newConn(nc)
+	c.inherited = true
+	s.add(c)
+}
+
+func (s *session) add(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	gone := !s.exited.IsZero()
 	if gone && !s.outlived || len(s.conns)+len(s.aside) >= maxConns {
-		_ = nc.Close()
+		_ = c.nc.Close()
 		return
 	}
 	if gone {
-		_ = nc.SetDeadline(time.Now().Add(strayTime)) // if it fails, the connection is closed
+		_ = c.nc.SetDeadline(time.Now().Add(strayTime)) // if it fails, the connection is closed
 	}
 	s.conns[c] = struct{}{}
 	go s.serve(c)
@@ -217,7 +225,7 @@ func (s *session) await(until time.Time, done func() bool) error {
 		if c != nil {
 			s.reading = c
 			c.resume()
-			if r != nil || c.head() == 0 {
+			if r != nil || !c.pending() {
 				now, limit := time.Now(), until
 				if gone {
 					limit = s.exited.Add(strayTime)
@@ -250,7 +258,7 @@ func (s *session) await(until time.Time, done func() bool) error {
 // reports whether the time of the connection is over; if the process is gone, that ends the connection.
 func (s *session) readInline(c *conn, gone bool) (expired bool) {
 	var err error
-	if c.head() == 0 {
+	if !c.pending() {
 		err = c.flush()
 	}
 	if err == nil {
@@ -328,7 +336,7 @@ func (s *session) acknowledge() {
 		return
 	}
 	s.mu.Unlock()
-	if c != nil && c.head() == 0 && c.flush() != nil {
+	if c != nil && !c.pending() && c.flush() != nil {
 		s.drop(c)
 	}
 }

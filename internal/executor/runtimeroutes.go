@@ -47,6 +47,9 @@ func replyError(status int, text, errorType, message string) []byte {
 // handle serves the request whose head has been read. It reports whether the caller is to go on
 // reading from the connection.
 func (s *session) handle(c *conn) bool {
+	if c.req.compact {
+		return s.handleCompact(c)
+	}
 	path, ok := bytes.CutPrefix(c.req.path, []byte(apiPrefix))
 	if ok && c.aside {
 		s.takeBack(c)
@@ -153,6 +156,8 @@ func (s *session) handleAnswer(c *conn, id []byte, failed bool) bool {
 		return s.finish(c, rejection)
 	case !failed && !validMode(c.req.responseMode):
 		return s.finish(c, replyInvalidMode)
+	case c.req.compact:
+		return true
 	}
 	s.mu.Lock()
 	inline := s.reading == c
@@ -317,6 +322,9 @@ func (s *session) refuse(c *conn, err error) {
 
 // sendInvocation answers "next", behind what is queued.
 func (c *conn) sendInvocation(d *delivery) error {
+	if c.req.compact {
+		return c.sendCompact(d)
+	}
 	out := append(c.out, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nLambda-Runtime-Deadline-Ms: "...)
 	out = strconv.AppendInt(out, d.deadline.UnixMilli(), 10)
 	for _, h := range [...]struct{ name, value string }{
@@ -334,15 +342,7 @@ func (c *conn) sendInvocation(d *delivery) error {
 	out = append(out, "\r\nContent-Length: "...)
 	out = strconv.AppendInt(out, int64(len(d.Payload)), 10)
 	out = append(out, "\r\n\r\n"...)
-	if len(d.Payload) <= joinedPayload {
-		c.out = append(out, d.Payload...)
-		return c.flush()
-	}
-	c.out = out
-	if err := c.flush(); err != nil {
-		return err
-	}
-	return c.write(d.Payload)
+	return c.send(out, d.Payload)
 }
 
 // joinedPayload is the size up to which a payload is copied behind its head.

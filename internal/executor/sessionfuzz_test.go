@@ -24,14 +24,21 @@ func FuzzSession(f *testing.F) {
 	f.Add([]byte(register+next), []byte(register+register+next+respond), []byte(next+register+respond))
 	f.Add([]byte("GET /2020-01-01/extension/event/next HTTP/1.1\r\nLambda-Extension-Identifier: y\r\n\r\n"+next), []byte(respond), []byte(
 		"POST /2020-01-01/extension/exit/error HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"))
+	f.Add([]byte("\x01"+compactResponse("1", "1")+compactResponse("1", "2")+"\x01"), []byte(next), []byte(respond))
+	f.Add([]byte("\x01"+respond+"\n\n\x01"+compactResponse("2", "1")), []byte("\x01"), []byte("\x02\xff\xff\xff\xff\xff1"))
+	f.Add([]byte("\x01\n\n\x02\xff\xff\xff\xff\xff1"), []byte(next), []byte(respond))
 	f.Fuzz(func(t *testing.T, a, b, c []byte) {
 		synctest.Test(t, func(t *testing.T) {
 			s := bubbleSession(t)
 			var writers sync.WaitGroup
 			defer writers.Wait()
 			defer s.close()
-			for _, data := range [][]byte{a, b, c} {
-				p := connect(t, s)
+			for n, data := range [][]byte{a, b, c} {
+				admit := s.admit
+				if n == 0 {
+					admit = s.admitInherited
+				}
+				p := connectBy(t, admit)
 				writers.Go(func() {
 					for _, piece := range bytes.SplitAfter(data, []byte("\n\n")) {
 						_, _ = p.c.Write(piece) // fails when the server has closed the connection

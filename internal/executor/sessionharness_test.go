@@ -3,6 +3,7 @@ package executor
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -44,9 +45,14 @@ type peer struct {
 
 func connect(t *testing.T, s *session) *peer {
 	t.Helper()
+	return connectBy(t, s.admit)
+}
+
+func connectBy(t *testing.T, admit func(net.Conn)) *peer {
+	t.Helper()
 	ours, theirs := newMemConns()
 	p := &peer{t: t, c: theirs}
-	s.admit(ours)
+	admit(ours)
 	go func() {
 		buf := make([]byte, 64<<10)
 		for {
@@ -91,6 +97,10 @@ func (p *peer) replies() string {
 	var all []string
 	r := bufio.NewReader(bytes.NewReader(p.got))
 	for {
+		if text := compactReply(p.t, r); text != "" {
+			all = append(all, text)
+			continue
+		}
 		reply, err := http.ReadResponse(r, nil)
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			break
@@ -114,6 +124,27 @@ func (p *peer) replies() string {
 		all = append(all, "closed")
 	}
 	return strings.Join(all, " ")
+}
+
+// compactReply takes an invocation in the compact form, if that comes next.
+func compactReply(t *testing.T, r *bufio.Reader) string {
+	t.Helper()
+	head, err := r.Peek(9)
+	if err != nil || head[0] != compactAnswer {
+		return ""
+	}
+	text := make([]byte, binary.LittleEndian.Uint32(head[1:]))
+	payload := make([]byte, binary.LittleEndian.Uint32(head[5:]))
+	for _, part := range [][]byte{make([]byte, 9), text, payload} {
+		if _, err := io.ReadFull(r, part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fields := strings.Split(string(text), "\n")
+	if len(fields) != 6 {
+		t.Fatalf("the head of an invocation: %q", text)
+	}
+	return "compact[" + fields[1] + " " + string(payload) + "]"
 }
 
 func (p *peer) want(replies string) {

@@ -225,6 +225,6 @@ func (env *environment) adopt(z *zygote, api *session) (*sandbox.Process, *outpu
 		_ = z.socket.Close()
 		return nil, nil, os.NewSyscallError("specialise", err)
 	}
-	api.admit(z.socket)
+	api.admitInherited(z.socket)
 	return z.process, z.output, nil
 }

@@ -53,10 +53,22 @@ class _Fault(Exception):
 # ---- Runtime API ----------------------------------------------------------------------------------
 
 
+# What an invocation in the compact form has before its payload, a line each: see compact.go.
+_compact_fields = (
+    "lambda-runtime-deadline-ms",
+    "lambda-runtime-aws-request-id",
+    "lambda-runtime-invoked-function-arn",
+    "lambda-runtime-trace-id",
+    "lambda-runtime-client-context",
+    "lambda-runtime-cognito-identity",
+)
+
+
 class _Client:
     """One keep-alive connection to the Runtime API."""
 
     def __init__(self, address, inherited):
+        self._compact = inherited
         if inherited:  # descriptor 3
             os.set_inheritable(3, False)
             self._socket = _socket.socket(fileno=3)
@@ -67,6 +79,8 @@ class _Client:
             self._socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         self._pending = b""
         self._next = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: %b\r\n\r\n" % address.encode()
+        if inherited:
+            self._next = b"\x01"
 
     def ask(self):
         self._send(self._next)
@@ -78,26 +92,39 @@ class _Client:
 
     def receive(self):
         """Returns status, headers with lower-case names, and body."""
-        data = self._pending
+        data = self._pending or self._receive()
+        if data[0] == 2:
+            while len(data) < 9:
+                data += self._receive()
+            end = 9 + int.from_bytes(data[1:5], "little")
+            while len(data) < end:
+                data += self._receive()
+            headers = dict(zip(_compact_fields, data[9:end].decode("latin-1").split("\n")))
+            return 200, headers, self._body(data, end, int.from_bytes(data[5:9], "little"))
         end = data.find(b"\r\n\r\n")
         while end < 0:
-            more = self._socket.recv(65536)
-            if not more:
-                # The server is gone, and this environment with it.
-                os._exit(1)
-            data += more
+            data += self._receive()
             end = data.find(b"\r\n\r\n")
         lines = data[:end].decode("latin-1").split("\r\n")
         headers = {}
         for line in lines[1:]:
             name, _, value = line.partition(": ")
             headers[name.lower()] = value
-        length = int(headers.get("content-length", 0))
-        start = end + 4
+        return int(lines[0][9:12]), headers, self._body(data, end + 4, int(headers.get("content-length", 0)))
+
+    def _receive(self):
+        data = self._socket.recv(65536)
+        if not data:
+            # The server is gone, and this environment with it.
+            os._exit(1)
+        return data
+
+    def _body(self, data, start, length):
+        """The length bytes that come after the start of data."""
         have = len(data) - start
         if have >= length:
             self._pending = data[start + length :]
-            return int(lines[0][9:12]), headers, data[start : start + length]
+            return data[start : start + length]
         body = bytearray(length)
         body[:have] = data[start:]
         view = memoryview(body)[have:]
@@ -107,7 +134,7 @@ class _Client:
                 os._exit(1)
             view = view[count:]
         self._pending = b""
-        return int(lines[0][9:12]), headers, bytes(body)
+        return bytes(body)
 
     def invocation(self):
         """Waits for the invocation that has been asked for."""
@@ -149,6 +176,19 @@ class _Client:
         except Exception as error:
             trailers = b"Lambda-Runtime-Function-Error-Type: %b\r\nLambda-Runtime-Function-Error-Body: %b\r\n" % failure(error)
         self._send(b"0\r\n" + trailers + b"\r\n" + self._next)
+
+    def respond(self, request_id, body, kind):
+        """Posts what a handler has returned, and asks for the next invocation."""
+        if not self._compact:
+            self.post("invocation/%s/response" % request_id, body, kind)
+            return
+        name = request_id.encode("latin-1")
+        head = b"\x02%c%b%b" % (len(name), len(body).to_bytes(4, "little"), name)
+        if len(body) <= 65536:
+            self._send(head + body)
+        else:
+            self._send(head)
+            self._send(body)
 
     def post(self, path, body, extra=b"", then_ask=True):
         head = b"POST /2018-06-01/runtime/%b HTTP/1.1\r\nHost: runtime\r\nContent-Length: %d\r\n%b\r\n" % (
@@ -340,14 +380,24 @@ class ClientContext(_Record):
     __slots__ = ("custom", "env", "client")
 
 
+_place = {}  # what every context says of the function; see main
+
+
+def _read_place():
+    for name, variable in (
+        ("log_group_name", "AWS_LAMBDA_LOG_GROUP_NAME"),
+        ("log_stream_name", "AWS_LAMBDA_LOG_STREAM_NAME"),
+        ("function_name", "AWS_LAMBDA_FUNCTION_NAME"),
+        ("memory_limit_in_mb", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
+        ("function_version", "AWS_LAMBDA_FUNCTION_VERSION"),
+    ):
+        _place[name] = os.environ.get(variable)
+
+
 class LambdaContext:
     def __init__(self, headers):
+        self.__dict__.update(_place)
         self.aws_request_id = headers["lambda-runtime-aws-request-id"]
-        self.log_group_name = os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
-        self.log_stream_name = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
-        self.function_name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
-        self.memory_limit_in_mb = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
-        self.function_version = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION")
         self.invoked_function_arn = headers.get("lambda-runtime-invoked-function-arn")
         self.tenant_id = headers.get("lambda-runtime-aws-tenant-id")
         self.client_context = None
@@ -550,7 +600,7 @@ def _handle(client, handler, headers, body):
                 response = _encode(response)
             except Exception as error:
                 raise _Fault("Runtime.MarshalError", "Unable to marshal response: %s" % error)
-        client.post("invocation/%s/response" % request_id, response, kind)
+        client.respond(request_id, response, kind)
     except Exception as error:
         described, cause = _describe(error, request_id)
         _log_error(described)
@@ -586,6 +636,7 @@ def main():
     sys.path[:] = _search_path()
     _json_logs = os.environ.get("AWS_LAMBDA_LOG_FORMAT") == "JSON"
     _encoder = _Encoder(ensure_ascii=_escapes(os.environ.get("AWS_EXECUTION_ENV", "")))
+    _read_place()
     client = _Client(os.environ["AWS_LAMBDA_RUNTIME_API"], inherited)
     sys.meta_path.insert(0, _StandardFinder)
     try:
@@ -601,7 +652,7 @@ def main():
         headers, body = client.invocation()
         _request_id = headers["lambda-runtime-aws-request-id"]
         trace = headers.get("lambda-runtime-trace-id")
-        if trace is not None:
+        if trace:
             os.environ["_X_AMZN_TRACE_ID"] = trace
         else:
             os.environ.pop("_X_AMZN_TRACE_ID", None)
