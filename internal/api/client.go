@@ -78,6 +78,11 @@ func (c *Client) Rollback(ctx context.Context, in RollbackRequest) (*RollbackDoc
 	return call[RollbackDocument](ctx, c, http.MethodPost, "rollback", in)
 }
 
+// Prune removes the versions that nothing needs, or says which they are.
+func (c *Client) Prune(ctx context.Context, in PruneRequest) (*PruneDocument, error) {
+	return call[PruneDocument](ctx, c, http.MethodPost, "prune", in)
+}
+
 // Functions lists the functions of the server.
 func (c *Client) Functions(ctx context.Context) ([]FunctionSummary, error) {
 	all, err := call[[]FunctionSummary](ctx, c, http.MethodGet, "functions", nil)

@@ -38,6 +38,7 @@ func New(cfg Config) http.Handler {
 		"POST releases/{id}/{command}":     h.command,
 		"GET releases/{id}/certificate":    h.certificate,
 		"POST rollback":                    h.rollback,
+		"POST prune":                       h.prune,
 		"GET functions":                    h.functions,
 		"GET functions/{function}":         h.status,
 		"GET functions/{function}/history": h.history,
@@ -147,6 +148,14 @@ func (h *handler) rollback(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return h.RollBack(r.Context(), in)
+}
+
+func (h *handler) prune(r *http.Request) (any, error) {
+	in, err := read[PruneRequest](r)
+	if err != nil {
+		return nil, err
+	}
+	return h.Prune(r.Context(), in)
 }
 
 func (h *handler) functions(*http.Request) (any, error) { return h.Functions(), nil }

@@ -25,6 +25,10 @@ type (
 	RollbackRequest = overview.RollbackRequest
 	// RollbackDocument is [overview.RollbackDocument].
 	RollbackDocument = overview.RollbackDocument
+	// PruneRequest is [overview.PruneRequest].
+	PruneRequest = overview.PruneRequest
+	// PruneDocument is [overview.PruneDocument].
+	PruneDocument = overview.PruneDocument
 	// RoutingRequest is [overview.RoutingRequest].
 	RoutingRequest = overview.RoutingRequest
 	// RoutingDocument is [overview.RoutingDocument].

@@ -27,6 +27,7 @@ type shipOptions struct {
 	traffic string
 	rate    float64
 	message string
+	keep    int // versions, 0 for all
 
 	dryRun, detach, json, events, yes bool
 }
@@ -89,6 +90,7 @@ func (o *shipOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&o.traffic, "traffic", "", "send traffic meanwhile: demo, or a `FILE` with a JSON event per line")
 	f.Float64Var(&o.rate, "rate", defaultRate, "requests per second of --traffic")
 	f.StringVarP(&o.message, "message", "m", "", "what this version is about")
+	f.IntVar(&o.keep, "keep", 0, "after a promotion, remove old versions but the newest `N` and what a rollback needs (default all stay)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be done, and do nothing")
 	f.BoolVar(&o.detach, "detach", false, "return when the release has begun")
 	f.BoolVar(&o.json, "json", false, "print the final document")
@@ -150,6 +152,9 @@ func (o *shipOptions) complete(cmd *cobra.Command, dir string) error {
 	}
 	if o.config.memory < 0 || o.config.timeout < 0 {
 		return usagef("memory and timeout must not be negative")
+	}
+	if o.keep < 0 {
+		return usagef("keep: %d is negative", o.keep)
 	}
 	if cmd.Flags().Changed("version") && o.version == "" {
 		return usagef("version: name a version that exists")

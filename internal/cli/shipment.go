@@ -33,6 +33,9 @@ func (a *app) ship(ctx context.Context, opt *shipOptions, src source) error {
 		return err
 	}
 	d, code, err := s.run(ctx)
+	if code == exitDone && d != nil && opt.keep > 0 && !opt.detach {
+		s.pruneAfter(ctx)
+	}
 	if d != nil {
 		return s.close(d, code, err)
 	}

@@ -143,6 +143,9 @@ func statusLines(d *api.StatusDocument) []string {
 	head := fmt.Sprintf("%s  %s  %s  %s of code in %s", d.Function, d.Runtime, d.State,
 		bytesText(d.CodeBytes), counted(len(d.Versions), "version"))
 	lines := []string{head}
+	if d.Storage.Limit > 0 {
+		lines = append(lines, "  "+storageLine(d.Storage.Used, d.Storage.Limit))
+	}
 	if d.Reason != "" {
 		lines = append(lines, "  "+clean(d.Reason))
 	}

@@ -2,10 +2,12 @@ package control
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
 	"serin"
+	"serin/internal/store"
 )
 
 const (
@@ -59,6 +61,10 @@ func (c *Control) functionLayers(ctx context.Context, arns []string) ([]serin.La
 			return nil, serin.Errorf(serin.KindInvalid, "Two different versions of the same layer are not allowed to be referenced in the same function. %s and %s are versions of the same layer.", first, arn)
 		}
 		seen[name] = arn
+		// The layer version may be deleted before the function is saved; its package stays.
+		if err := c.Store.RenewBlob(ctx, blobKey(found.Code)); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
 		refs = append(refs, serin.LayerRef{ARN: c.Place.LayerVersionARN(name, number), Code: found.Code})
 	}
 	return refs, nil

@@ -150,7 +150,7 @@ func (o *Reader) Status(ctx context.Context, function string) (*StatusDocument, 
 	stats := o.Recorder.Function(f.Name)
 	d := &StatusDocument{
 		Function: f.Name, ARN: f.ARN, Runtime: f.Latest.Config.Runtime, State: f.Latest.State, Reason: f.Latest.StateReason,
-		Aliases: []AliasStatus{}, CodeBytes: f.Latest.Code.Size,
+		Aliases: []AliasStatus{}, CodeBytes: f.Latest.Code.Size, Storage: o.storage(),
 	}
 	d.Events = eventMetrics(o.Recorder.Events(f.Name))
 	for _, a := range f.Aliases {

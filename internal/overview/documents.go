@@ -167,8 +167,9 @@ type StatusDocument struct {
 	Reason   string          `json:"stateReason,omitempty"`
 	Aliases  []AliasStatus   `json:"aliases"`
 	Versions []VersionStatus `json:"versions"` // $LATEST first, then newest first
-	// CodeBytes is the code storage that the function uses.
-	CodeBytes int64 `json:"codeBytes"`
+	// CodeBytes is the code storage that the function uses; Storage is what all functions and layers do.
+	CodeBytes int64   `json:"codeBytes"`
+	Storage   Storage `json:"storage"`
 	// Events is absent if the function has had none.
 	Events *EventMetrics `json:"events,omitempty"`
 }

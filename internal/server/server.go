@@ -64,6 +64,8 @@ type Config struct {
 	MaxObject int64
 	// Isolation says what happens if the kernel does not grant everything that isolates functions.
 	Isolation sandbox.Isolation
+	// KeepVersions is how many of the newest versions of each function stay that nothing needs; 0 for all.
+	KeepVersions int
 	// Network says what functions may connect to.
 	Network egress.Policy
 	// Metrics says who may read /metrics: MetricsToken, which is the default, MetricsOpen or MetricsOff.
@@ -180,6 +182,9 @@ func (cfg *Config) check() error {
 	}
 	if cfg.MaxObject = cmp.Or(cfg.MaxObject, defaultMaxObject); cfg.MaxObject < 0 {
 		return serin.Errorf(serin.KindInvalid, "--max-object %d: want 1 or more", cfg.MaxObject)
+	}
+	if cfg.KeepVersions < 0 {
+		return serin.Errorf(serin.KindInvalid, "--keep-versions %d: want 0 or more", cfg.KeepVersions)
 	}
 	if cfg.KeepWarm < 0 {
 		return serin.Errorf(serin.KindInvalid, "--keep-warm %s: want 0s or more", cfg.KeepWarm)
@@ -312,6 +317,7 @@ func (s *server) serve(ctx context.Context, ready func(Ready)) error {
 	group.Go(func() error { return s.capacity.Run(inner) })
 	group.Go(func() error { return s.releases.Run(inner) })
 	group.Go(func() error { return s.notifier.Run(inner) })
+	group.Go(func() error { return s.keepPruning(inner) })
 	group.Go(func() error { return s.metrics.Run(inner) })
 	group.Go(func() error { return s.cloudwatch.Run(inner) })
 	group.Go(func() error { return s.events.Run(inner, s.invoker.Invoke) })

@@ -13,10 +13,15 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"sync"
 )
 
-// blobs is a directory of files named by their content: ab/abcd….
-type blobs struct{ root *os.Root }
+// blobs is a directory of files named by their content: ab/abcd…. The time of a file is when it was last put.
+type blobs struct {
+	root *os.Root
+	// removing is held shared while a blob is put or renewed: see collect.go.
+	removing sync.RWMutex
+}
 
 // unfinished is where files are written before they get their name. What is there at the start was left
 // behind by a crash.
@@ -84,7 +89,12 @@ func (b *blobs) put(ctx context.Context, name string, data []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	b.removing.RLock()
+	defer b.removing.RUnlock()
 	intact, err := b.open(ctx, name)
+	if err == nil {
+		err = b.renew(name)
+	}
 	switch {
 	case err == nil:
 		// It may have been renamed by a call that has not synced the directory yet.

@@ -58,5 +58,6 @@
 // # Code packages
 //
 // Code packages are files named by their SHA-256 under the data directory, with PostgreSQL too: servers that
-// share a database must share or copy that directory.
+// share a database must share or copy that directory. One that no function, layer version or document names any more
+// can be collected: see [Store.CollectBlobs].
 package store

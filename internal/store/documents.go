@@ -89,6 +89,21 @@ func (s *Store) documentPage(ctx context.Context, comparison, kind, after, end s
 	return page, err
 }
 
+// everyDocument returns the documents of all kinds that follow one, in the order of their keys.
+func (s *Store) everyDocument(ctx context.Context, after Document) ([]Document, error) {
+	var page []Document
+	err := scanAll(ctx, s.engine.reader(), `SELECT kind, name, document FROM documents
+		WHERE kind > $1 OR kind = $1 AND name > $2 ORDER BY kind, name LIMIT $3`, []any{after.Kind, after.Name, documentPage}, func(rows *sql.Rows) error {
+		var d Document
+		var body string
+		err := rows.Scan(&d.Kind, &d.Name, &body)
+		d.Body = json.RawMessage(body)
+		page = append(page, d)
+		return err
+	})
+	return page, err
+}
+
 // SaveDocuments creates, replaces and deletes documents: all of them or none.
 //
 // Errors: [ErrExists] for one with revision 0 that is there, [ErrStale] for one that has been changed or deleted since

@@ -62,6 +62,30 @@ func (s *Store) UpdateFunction(ctx context.Context, name string, change func(*se
 	})
 }
 
+// UpdateFunctionInUse is UpdateFunction for a change that asks what else uses the function: the newest moves of its
+// aliases and its active releases, as of the same transaction.
+func (s *Store) UpdateFunctionInUse(ctx context.Context, name string, change func(*serin.Function, serin.InUse) error) (*serin.Function, int64, error) {
+	return s.change(ctx, func(ctx context.Context, t *tx) (*serin.Function, int64, error) {
+		r, old, err := t.read(ctx, name)
+		if err != nil {
+			return nil, 0, err
+		}
+		var in serin.InUse
+		if in.Moves, err = history(ctx, t, name, "", serin.MaxMoves); err != nil {
+			return nil, 0, err
+		}
+		if in.Releases, err = t.activeReleases(ctx, name); err != nil {
+			return nil, 0, functionErr(name, err)
+		}
+		f := old.Clone()
+		if err := change(f, in); err != nil {
+			return nil, 0, err
+		}
+		seq, err := t.save(ctx, r, old, f)
+		return f, seq, err
+	})
+}
+
 // DeleteFunction removes a function with its versions and aliases unless check returns an error. The alias
 // history stays, and so does the number of the last published version. check gets a copy of the function;
 // aliases that it deletes from the copy leave their rows in the history. For check the same holds as for

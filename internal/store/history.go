@@ -14,8 +14,12 @@ import (
 // newest of them, the oldest first. The history of a deleted function is still there, and what was written
 // before and after it was created again is one history.
 func (s *Store) History(ctx context.Context, function, alias string, newest int) ([]serin.Move, error) {
+	return history(ctx, s.engine.reader(), function, alias, newest)
+}
+
+func history(ctx context.Context, q querier, function, alias string, newest int) ([]serin.Move, error) {
 	var moves []serin.Move
-	err := s.newest(ctx, `SELECT seq, document FROM moves`, function, alias, newest, func(rows *sql.Rows) error {
+	err := newestRows(ctx, q, `SELECT seq, document FROM moves`, function, alias, newest, func(rows *sql.Rows) error {
 		var m serin.Move
 		var document sql.RawBytes
 		var seq int64
@@ -36,9 +40,9 @@ func (s *Store) History(ctx context.Context, function, alias string, newest int)
 	return moves, nil
 }
 
-// newest scans the newest rows of a table that is kept per alias, the newest first. An empty function or
+// newestRows scans the newest rows of a table that is kept per alias, the newest first. An empty function or
 // alias stands for all.
-func (s *Store) newest(ctx context.Context, query, function, alias string, newest int, scan func(*sql.Rows) error) error {
+func newestRows(ctx context.Context, q querier, query, function, alias string, newest int, scan func(*sql.Rows) error) error {
 	if newest <= 0 || !isText(function) || !isText(alias) {
 		return nil
 	}
@@ -53,7 +57,7 @@ func (s *Store) newest(ctx context.Context, query, function, alias string, newes
 	if len(where) > 0 {
 		query += " WHERE " + strings.Join(where, " AND ")
 	}
-	return scanAll(ctx, s.engine.reader(), query+" ORDER BY seq DESC LIMIT $1", args, scan)
+	return scanAll(ctx, q, query+" ORDER BY seq DESC LIMIT $1", args, scan)
 }
 
 func scanAll(ctx context.Context, q querier, query string, args []any, scan func(*sql.Rows) error) error {

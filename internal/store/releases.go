@@ -22,6 +22,10 @@ func (s *Store) CreateRelease(ctx context.Context, r *serin.Release, notices ...
 		return releaseErr(r.ID, err)
 	}
 	err = s.write(ctx, func(ctx context.Context, t *tx) error {
+		// A change of the function that asks for its active releases comes before or after, and does not pass by.
+		if _, err := t.lock(ctx, r.Function); err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
 		n, err := affected(ctx, t, `INSERT INTO releases (id, function, alias, active, version, document)
 			VALUES ($1, $2, $3, $4, 1, $5) ON CONFLICT DO NOTHING`, r.ID, r.Function, r.Alias, r.Active(), document)
 		if err == nil && n == 0 {
@@ -134,7 +138,7 @@ func (s *Store) ActiveReleases(ctx context.Context) ([]*serin.Release, error) {
 // stands for all aliases of the function, an empty function for all functions.
 func (s *Store) Releases(ctx context.Context, function, alias string, newest int) ([]*serin.Release, error) {
 	var all []*serin.Release
-	err := s.newest(ctx, selectRelease, function, alias, newest, scanReleases(&all))
+	err := newestRows(ctx, s.engine.reader(), selectRelease, function, alias, newest, scanReleases(&all))
 	if err != nil {
 		return nil, fmt.Errorf("read releases: %w", err)
 	}
@@ -145,6 +149,13 @@ func (s *Store) Releases(ctx context.Context, function, alias string, newest int
 func (s *Store) releases(ctx context.Context, query string, args ...any) ([]*serin.Release, error) {
 	var all []*serin.Release
 	err := scanAll(ctx, s.engine.reader(), query, args, scanReleases(&all))
+	return all, err
+}
+
+// activeReleases returns the active releases of a function.
+func (t *tx) activeReleases(ctx context.Context, function string) ([]*serin.Release, error) {
+	var all []*serin.Release
+	err := scanAll(ctx, t, selectRelease+` WHERE active AND function = $1 ORDER BY seq`, []any{function}, scanReleases(&all))
 	return all, err
 }
 
