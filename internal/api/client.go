@@ -114,6 +114,22 @@ func (c *Client) UpdateRouting(ctx context.Context, function, alias string, in R
 	return call[RoutingDocument](ctx, c, http.MethodPatch, routingPath(function, alias), in)
 }
 
+// ConsoleLinkRequest asks for a link into the console.
+type ConsoleLinkRequest struct {
+	ReadOnly bool `json:"readOnly"`
+}
+
+// ConsoleLink logs in whoever opens it first, until it expires.
+type ConsoleLink struct {
+	Path    string    `json:"path"` // on the server
+	Expires time.Time `json:"expires"`
+}
+
+// ConsoleLink returns a link into the console.
+func (c *Client) ConsoleLink(ctx context.Context, in ConsoleLinkRequest) (*ConsoleLink, error) {
+	return call[ConsoleLink](ctx, c, http.MethodPost, "console/links", in)
+}
+
 func routingPath(function, alias string) string {
 	return "functions/" + url.PathEscape(function) + "/aliases/" + url.PathEscape(alias) + "/routing"
 }

@@ -99,9 +99,15 @@ func (a *Authenticator) Authenticate(r *http.Request, maxBody int64) (actor stri
 	return a.authenticate(r, query, bodyLimit{bytes: maxBody})
 }
 
+// Identify is [Authenticator.Authenticate], and says also what histories call whoever signed.
+func (a *Authenticator) Identify(r *http.Request, maxBody int64) (accessKeyID, actor string, body []byte, err error) {
+	accessKeyID, body, err = a.Authenticate(r, maxBody)
+	return accessKeyID, a.nameOf(r, accessKeyID), body, err
+}
+
 func (a *Authenticator) authenticate(r *http.Request, query url.Values, limit bodyLimit) (actor string, body []byte, err error) {
 	if a.cfg.NoAuth {
-		if err := refuseForeignPages(r); err != nil {
+		if err := RefuseForeignPages(r); err != nil {
 			drain(r, limit)
 			return "", nil, err
 		}
@@ -136,10 +142,10 @@ func (a *Authenticator) authenticate(r *http.Request, query url.Values, limit bo
 	return claim.accessKeyID, body, nil
 }
 
-// refuseForeignPages keeps web pages away from a server that asks for no signature. A page that a browser on
+// RefuseForeignPages keeps web pages away from a server that asks for no signature. A page that a browser on
 // this machine shows can send requests to loopback addresses, across origins or through a name of its own
 // that resolves to one.
-func refuseForeignPages(r *http.Request) error {
+func RefuseForeignPages(r *http.Request) error {
 	if err := new(http.CrossOriginProtection).Check(r); err != nil {
 		return serin.Errorf(serin.KindDenied, "A server without authentication takes no request from a web page.")
 	}

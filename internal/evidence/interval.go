@@ -63,3 +63,14 @@ func (p *proportion) wilson() (low, high float64) {
 	half := z / (1 + correction) * math.Sqrt(p.spread*(p.rate*(1-p.rate)+correction/4))
 	return max(0, centre-half), min(1, centre+half)
 }
+
+// Wilson returns the limits of Wilson's 95 % score interval of an error rate, [0, 1] without requests. Like
+// [Safety.Difference] it is for people to read and decides nothing.
+func Wilson(requests, errors int) (low, high float64) {
+	if requests <= 0 {
+		return 0, 1
+	}
+	var p proportion
+	p.add(1, requests, errors)
+	return p.wilson()
+}

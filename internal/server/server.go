@@ -27,6 +27,7 @@ import (
 	"serin/internal/bundle"
 	"serin/internal/capacity"
 	"serin/internal/cloudwatch"
+	"serin/internal/console"
 	"serin/internal/control"
 	"serin/internal/egress"
 	"serin/internal/executor"
@@ -128,6 +129,7 @@ type server struct {
 	objects    *s3.Service
 	commits    *exposition.Commits
 	scrape     http.Handler // nil for nobody
+	console    *console.Console
 }
 
 // Run serves until the context ends and then shuts down in order. ready, which may be nil, is called once
@@ -322,6 +324,11 @@ func (s *server) serve(ctx context.Context, ready func(Ready)) error {
 	group.Go(func() error { return s.cloudwatch.Run(inner) })
 	group.Go(func() error { return s.events.Run(inner, s.invoker.Invoke) })
 
+	if err := s.newConsole(ctx); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	group.Go(func() error { return s.console.Run(inner) })
+
 	front := &http.Server{
 		Handler: s.routes(ctx), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
@@ -375,6 +382,7 @@ func (s *server) routes(stopping context.Context) http.Handler {
 	own := http.NewServeMux()
 	own.HandleFunc("GET "+healthPath, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	own.Handle(api.Prefix, s.auth.Wrap(api.New(api.Config{Reader: s.overview, Stopping: stopping}), maxAPIBody))
+	own.HandleFunc("POST "+consoleLinkPath, s.serveConsoleLink)
 	own.Handle("GET "+codePath+"{sha256}", s.auth.Wrap(http.HandlerFunc(s.serveCode), 0))
 	aws := awsapi.New(awsapi.Config{Auth: s.auth, Lambda: s.control, Invoke: s.invoke, CloudWatch: s.cloudwatch, S3: s.objects.Handler(), Log: s.Log})
 	if s.scrape != nil {
@@ -385,6 +393,10 @@ func (s *server) routes(stopping context.Context) http.Handler {
 		// The host decides first: a function URL has all paths to itself.
 		if urls.Serves(r) {
 			urls.ServeHTTP(w, r)
+			return
+		}
+		if showsConsole(r) {
+			s.serveConsole(w, r)
 			return
 		}
 		// A ServeMux redirects paths that it finds unclean; a path with an ARN in it may look like that.
