@@ -80,7 +80,7 @@ func (a *API) serveS3(w http.ResponseWriter, r *http.Request, bucket, requestID 
 func (a *Authenticator) authenticateS3(r *http.Request, query url.Values, bucket string) (actor string, err error) {
 	declared := r.Header.Get(headerContentSHA256)
 	if a.cfg.NoAuth {
-		if err := refuseForeignPages(r); err != nil {
+		if err := RefuseForeignPages(r); err != nil {
 			return "", err
 		}
 		r.Body = newS3Body(r, declared, nil)
