@@ -29,9 +29,15 @@ module.exports = () => {
   }
   const told = JSON.parse(read(read(4).readUInt32LE(0)).toString());
   for (const name of Object.keys(process.env)) {
-    delete process.env[name];
+    if (!(name in told.env)) {
+      delete process.env[name];
+    }
   }
-  Object.assign(process.env, told.env);
+  for (const [name, value] of Object.entries(told.env)) {
+    if (process.env[name] !== value) { // setting TZ takes milliseconds
+      process.env[name] = value;
+    }
+  }
   process.chdir(told.dir);
   require('module')._initPaths(); // NODE_PATH
 };
