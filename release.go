@@ -130,6 +130,8 @@ type Judgement struct {
 	Canary       Counts  `json:"canary"`
 	// Blind names the signals that could not have shown a difference by then.
 	Blind []string `json:"blind,omitempty"`
+	// Synthetic is how many requests of both versions together no user had made by then: see [SyntheticHeader].
+	Synthetic int `json:"synthetic,omitempty"`
 }
 
 // Release is the whole move of an alias from its baseline to a canary.

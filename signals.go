@@ -8,14 +8,19 @@ import (
 	"time"
 )
 
+// SyntheticHeader marks a request that no user has made, but a program that wants to see what a version does with it. The
+// release that watches the alias counts it like every other, and says how many there were.
+const SyntheticHeader = "X-Serin-Synthetic"
+
 // Observed is what one version did for the callers of an alias since a release began, signal by signal.
 type Observed struct {
 	Requests   int            `json:"requests"`
 	Failures   map[string]int `json:"failures,omitempty"` // by the name of the [Outcome]
 	Throttles  int            `json:"throttles,omitempty"`
 	ColdStarts int            `json:"coldStarts,omitempty"`
-	HTTP       int            `json:"http,omitempty"`     // answers to HTTP requests, or in their form
-	Measured   int            `json:"measured,omitempty"` // warm requests that were compared with the thresholds
+	HTTP       int            `json:"http,omitempty"`      // answers to HTTP requests, or in their form
+	Measured   int            `json:"measured,omitempty"`  // warm requests that were compared with the thresholds
+	Synthetic  int            `json:"synthetic,omitempty"` // requests that no user has made: see [SyntheticHeader]
 	// Warm and Init count durations in the buckets of the metrics package: of warm requests, and of
 	// initialisations.
 	Warm map[int]int `json:"warm,omitempty"`
@@ -26,7 +31,7 @@ type Observed struct {
 func (o Observed) Add(more Observed) Observed {
 	return Observed{
 		Requests: o.Requests + more.Requests, Failures: sum(o.Failures, more.Failures), Throttles: o.Throttles + more.Throttles,
-		ColdStarts: o.ColdStarts + more.ColdStarts, HTTP: o.HTTP + more.HTTP, Measured: o.Measured + more.Measured,
+		ColdStarts: o.ColdStarts + more.ColdStarts, HTTP: o.HTTP + more.HTTP, Measured: o.Measured + more.Measured, Synthetic: o.Synthetic + more.Synthetic,
 		Warm: sum(o.Warm, more.Warm), Init: sum(o.Init, more.Init),
 	}
 }

@@ -86,7 +86,7 @@ func (f *forecast) lines(p *plan) []string {
 		}
 	}
 	if f.Late {
-		lines = append(lines, fmt.Sprintf("  %s (--max-wait) will not be enough: give the new version more weight (--steps), more time, or traffic (--traffic)", wait))
+		lines = append(lines, fmt.Sprintf("  %s (--max-wait) will not be enough: give the new version more weight (--steps), more time, or traffic: recorded events (serin record, --traffic FILE) or made-up ones (--traffic demo)", wait))
 	}
 	return lines
 }

@@ -169,5 +169,14 @@ func tally(d *api.ReleaseDocument) []string {
 	if blind := blindSignals(d); blind != "" {
 		lines = append(lines, blind)
 	}
-	return lines
+	return append(lines, syntheticLines(d)...)
+}
+
+// syntheticLines says how much of the evidence no user has made.
+func syntheticLines(d *api.ReleaseDocument) []string {
+	made, all := d.Signals.Baseline.Synthetic+d.Signals.Canary.Synthetic, d.Signals.Baseline.Requests+d.Signals.Canary.Requests
+	if made == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("  synthetic: %s of %s came from --traffic, not from users", count(made), counted(all, "request"))}
 }

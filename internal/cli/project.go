@@ -34,7 +34,7 @@ var projectKeys = map[string]string{
 	"memory": "memory", "timeout": "timeout", "env": "env", "build": "build", "package": "package",
 	"preset": "preset", "steps": "steps", "pace": "pace", "watch": "watch", "holdback": "holdback", "bake": "bake", "maxWait": "max-wait", "onBlind": "on-blind", "alpha": "alpha",
 	"maxHarm": "max-harm", "signals": "signals", "maxSlowdown": "max-slowdown", "smokeEvent": "smoke-event", "smokeHttp": "smoke-http", "beforeTraffic": "before-traffic",
-	"afterTraffic": "after-traffic", "checkTimeout": "check-timeout", "smoke": "smoke", "traffic": "traffic", "rate": "rate", "routingKey": "routing-key", "pins": "pins", "keep": "keep",
+	"afterTraffic": "after-traffic", "checkTimeout": "check-timeout", "smoke": "smoke", "traffic": "traffic", "trafficRate": "traffic-rate", "rate": "rate", "routingKey": "routing-key", "pins": "pins", "keep": "keep",
 }
 
 // listKeys are those that may have several values, each of which sets the flag once more.

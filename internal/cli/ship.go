@@ -87,8 +87,10 @@ func (o *shipOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&o.policy.Force, "force", "", "`REASON` to give the version everything at once, without evidence")
 	o.checks.flags(f)
 	f.StringVar(&o.smoke, "smoke", "", "shell command that checks the version ($SERIN_VERSION_ARN) before it gets traffic")
-	f.StringVar(&o.traffic, "traffic", "", "send traffic meanwhile: demo, or a `FILE` with a JSON event per line")
-	f.Float64Var(&o.rate, "rate", defaultRate, "requests per second of --traffic")
+	f.StringVar(&o.traffic, "traffic", "", "send synthetic traffic meanwhile: demo, or a `FILE` with a JSON event per line or a recording (serin record)")
+	f.Var((*rateValue)(&o.rate), "traffic-rate", "requests of --traffic per second (default as recorded, else 100)")
+	f.Var((*rateValue)(&o.rate), "rate", "the same as --traffic-rate")
+	_ = f.MarkHidden("rate") // what it was called before
 	f.StringVarP(&o.message, "message", "m", "", "what this version is about")
 	f.IntVar(&o.keep, "keep", 0, "after a promotion, remove old versions but the newest `N` and what a rollback needs (default all stay)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be done, and do nothing")

@@ -1,10 +1,8 @@
 package cli
 
 import (
-	"bufio"
-	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -14,94 +12,96 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"serin"
+	"serin/internal/recording"
 )
 
 const (
-	demoTraffic     = "demo"   // --traffic demo: made-up events
-	maxInFlight     = 16       // requests of the traffic at a time, each of which may need an environment
-	maxEvent        = 6 << 20  // bytes, the limit of a synchronous invocation
-	maxTrafficFile  = 64 << 20 // bytes
-	defaultRate     = 100.0    // requests per second
+	demoTraffic     = "demo" // --traffic demo: made-up events
+	maxEvent        = recording.MaxEvent
+	maxInFlight     = 16    // requests of the traffic at a time, each of which may need an environment
+	defaultRate     = 100.0 // requests per second
 	maxRate         = 100_000.0
 	requestDeadline = 15 * time.Minute // the longest time limit of a function
 )
 
-// traffic sends requests through an alias while a release runs.
+// traffic sends requests through an alias while a release runs. The server knows them as synthetic: they are evidence,
+// and the verdict says how much of it they are.
 type traffic struct {
-	events   [][]byte // nil stands for made-up events
-	rate     float64  // requests per second
-	inFlight int      // at most this many at a time
+	tape     *recording.Tape // nil stands for made-up events
+	rate     float64         // requests per second; 0 for the timing of the tape
+	inFlight int             // at most this many at a time
 
 	sent, failed, refused atomic.Int64
 }
 
-// newTraffic reads where the events come from: "demo", or a file with one JSON document per line.
+// newTraffic reads where the events come from: "demo", or a file that package recording reads. Without a rate, 0, a
+// recording has its own timing.
 func newTraffic(from string, perSecond float64) (*traffic, error) {
-	if !(perSecond > 0 && perSecond <= maxRate) {
-		return nil, usagef("rate: %v is not above 0 and at most %v requests per second", perSecond, maxRate)
-	}
 	t := &traffic{rate: perSecond, inFlight: maxInFlight}
-	if from == demoTraffic {
-		return t, nil
+	if from != demoTraffic {
+		tape, err := readTape(from)
+		if err != nil {
+			return nil, usagef("traffic: %w", err)
+		}
+		t.tape = tape
+		if _, timed := tape.Due(0); timed {
+			return t, nil
+		}
 	}
-	f, err := os.Open(from)
-	if err != nil {
-		return nil, usagef("traffic: %w", err)
-	}
-	defer f.Close()
-	if t.events, err = readEvents(io.LimitReader(f, maxTrafficFile+1)); err != nil {
-		return nil, usagef("traffic: %s, %w", from, err)
-	}
+	t.rate = cmp.Or(t.rate, defaultRate)
 	return t, nil
 }
 
-// readEvents reads JSON documents, one per line; empty lines are skipped. All of it must be valid, and at
-// least one must be there.
-func readEvents(r io.Reader) ([][]byte, error) {
-	var events [][]byte
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, maxEvent)
-	total := 0
-	for n := 1; lines.Scan(); n++ {
-		text := bytes.TrimSpace(lines.Bytes())
-		if total += len(text) + 1; total > maxTrafficFile {
-			return nil, fmt.Errorf("line %d: more than %d bytes", n, maxTrafficFile)
-		}
-		if len(text) == 0 {
-			continue
-		}
-		if !json.Valid(text) {
-			return nil, fmt.Errorf("line %d: not JSON: %.80q", n, text)
-		}
-		events = append(events, bytes.Clone(text))
-	}
-	if err := lines.Err(); err != nil {
+func readTape(name string) (*recording.Tape, error) {
+	f, err := os.Open(name)
+	if err != nil {
 		return nil, err
 	}
-	if len(events) == 0 {
-		return nil, fmt.Errorf("no events")
+	defer f.Close()
+	tape, err := recording.Read(io.LimitReader(f, recording.MaxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s, %w", name, err)
 	}
-	return events, nil
+	return tape, nil
 }
 
 // event returns the nth event.
 func (t *traffic) event(n int) []byte {
-	if t.events == nil {
+	if t.tape == nil {
 		return fmt.Appendf(nil, `{"source":"serin demo traffic","n":%d}`, n)
 	}
-	return t.events[n%len(t.events)]
+	return t.tape.Entries[n%len(t.tape.Entries)].Event
 }
 
-// run sends requests to an alias at the rate until the context ends, and returns when the last answer is
-// there. A server that is slow gets fewer requests, not a queue of them.
+// due returns when the nth event is due after the first.
+func (t *traffic) due(n int) time.Duration {
+	if t.rate == 0 {
+		due, _ := t.tape.Due(n)
+		return due
+	}
+	return time.Duration(float64(n) / t.rate * float64(time.Second))
+}
+
+// kind is what the requests say of themselves.
+func (t *traffic) kind() string {
+	if t.tape == nil {
+		return demoTraffic
+	}
+	return "replay"
+}
+
+// run sends requests to an alias until the context ends, and returns when the last answer is there. A server that is
+// slow gets fewer requests, not a queue of them.
 func (t *traffic) run(ctx context.Context, c *lambda.Client, function, alias string) {
 	var requests sync.WaitGroup
 	defer requests.Wait()
 	slots := make(chan struct{}, t.inFlight)
-	interval := time.Duration(float64(time.Second) / t.rate)
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(t.due(0))
 	defer timer.Stop()
-	next := time.Now()
+	began := time.Now()
 	for n := 0; ; n++ {
 		select {
 		case <-timer.C:
@@ -117,9 +117,9 @@ func (t *traffic) run(ctx context.Context, c *lambda.Client, function, alias str
 			defer func() { <-slots }()
 			t.send(context.WithoutCancel(ctx), c, function, alias, n)
 		})
-		next = next.Add(interval)
+		next := began.Add(t.due(n + 1))
 		if late := time.Since(next); late > 100*time.Millisecond {
-			next = next.Add(late) // do not make up for a pause in a burst
+			began = began.Add(late) // do not make up for a pause in a burst
 		}
 		timer.Reset(time.Until(next))
 	}
@@ -129,7 +129,7 @@ func (t *traffic) run(ctx context.Context, c *lambda.Client, function, alias str
 func (t *traffic) send(ctx context.Context, c *lambda.Client, function, alias string, n int) {
 	ctx, cancel := context.WithTimeout(ctx, requestDeadline)
 	defer cancel()
-	out, err := c.Invoke(ctx, &lambda.InvokeInput{FunctionName: &function, Qualifier: &alias, Payload: t.event(n)}, once)
+	out, err := c.Invoke(ctx, &lambda.InvokeInput{FunctionName: &function, Qualifier: &alias, Payload: t.event(n)}, once, synthetic(t.kind()))
 	switch {
 	case err != nil:
 		t.refused.Add(1)
@@ -138,6 +138,13 @@ func (t *traffic) send(ctx context.Context, c *lambda.Client, function, alias st
 		fallthrough
 	default:
 		t.sent.Add(1)
+	}
+}
+
+// synthetic marks a request as one that no user has made.
+func synthetic(kind string) func(*lambda.Options) {
+	return func(o *lambda.Options) {
+		o.APIOptions = append(o.APIOptions, smithyhttp.SetHeaderValue(serin.SyntheticHeader, kind))
 	}
 }
 

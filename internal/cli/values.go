@@ -119,3 +119,24 @@ func (p *presetValue) Set(text string) error {
 	preset.Apply(p.policy)
 	return nil
 }
+
+// rateValue is a flag like 50 or 50/s: requests per second. 0 stands for not set.
+type rateValue float64
+
+func (r *rateValue) Type() string { return "N/s" }
+
+func (r *rateValue) String() string {
+	if *r == 0 {
+		return ""
+	}
+	return number(float64(*r)) + "/s"
+}
+
+func (r *rateValue) Set(text string) error {
+	perSecond, err := strconv.ParseFloat(strings.TrimSuffix(text, "/s"), 64)
+	if err != nil || !(perSecond > 0 && perSecond <= maxRate) {
+		return fmt.Errorf("%.100q is not above 0 and at most %v requests per second", text, maxRate)
+	}
+	*r = rateValue(perSecond)
+	return nil
+}

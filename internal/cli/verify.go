@@ -76,6 +76,9 @@ func (a *app) verify(cert *release.Certificate, asJSON bool) error {
 	}
 	a.say("✔ release %s: %s computed again from %s, to the last bit; verdict: %s",
 		clean(v.ReleaseID), counted(v.Verdicts, "verdict"), counted(v.Blocks, "block"), clean(string(v.Verdict)))
+	if v.Synthetic > 0 {
+		a.say("  %s during the release were synthetic: no user has made them", counted(v.Synthetic, "request"))
+	}
 	return nil
 }
 

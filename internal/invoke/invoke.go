@@ -191,7 +191,7 @@ func (i *Invoker) run(ctx context.Context, route router.Route, qualifier string,
 	if sample.Outcome == serin.OutcomeOK {
 		sample.Outcome = judged(out, in.Judge)
 	}
-	seat.judge(&sample, result.Payload, in.Judge != nil)
+	seat.judge(&sample, result.Payload, in.Header, in.Judge != nil)
 	tally.Record(&sample)
 	return out, nil
 }

@@ -3,6 +3,7 @@ package invoke
 import (
 	"bytes"
 	"encoding/json"
+	"net/http"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -51,12 +52,12 @@ func (s *seat) leave() {
 }
 
 // judge adds to the sample what the release wants to know of how the invocation ended.
-func (s *seat) judge(sample *metrics.Sample, answer []byte, http bool) {
+func (s *seat) judge(sample *metrics.Sample, answer []byte, header http.Header, proxied bool) {
 	if s.tap == nil {
 		return
 	}
-	sample.Undrawn = s.undrawn
-	sample.HTTP = http || bytes.Contains(answer, []byte(`"statusCode"`))
+	sample.Undrawn, sample.Synthetic = s.undrawn, len(header[serin.SyntheticHeader]) > 0
+	sample.HTTP = proxied || bytes.Contains(answer, []byte(`"statusCode"`))
 	if sample.Outcome.Failed() {
 		sample.Failure = failure(sample.Outcome, answer)
 	}

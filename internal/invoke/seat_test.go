@@ -68,7 +68,7 @@ func TestSeatsOfACanaryThatHangs(t *testing.T) {
 		}
 	}
 	for _, s := range seats {
-		s.judge(&metrics.Sample{Outcome: serin.OutcomeTimeout}, nil, false)
+		s.judge(&metrics.Sample{Outcome: serin.OutcomeTimeout}, nil, nil, false)
 		s.leave()
 	}
 	route = routed(t, i, 0)

@@ -34,9 +34,10 @@ type Sample struct {
 	TraceID   string // of a trace that is kept, "" for none
 
 	// What is known if a release watches the alias.
-	Undrawn bool   // the version was not drawn: the canary had too much in flight
-	HTTP    bool   // the answer is one to an HTTP request, or in its form
-	Failure string // how the error presents itself; "" for the name of the outcome
+	Undrawn   bool   // the version was not drawn: the canary had too much in flight
+	Synthetic bool   // no user has made the request: see [serin.SyntheticHeader]
+	HTTP      bool   // the answer is one to an HTTP request, or in its form
+	Failure   string // how the error presents itself; "" for the name of the outcome
 }
 
 // Capacity is the kind of environment that an invocation ran on.

@@ -19,6 +19,9 @@ func (t *Tap) observe(s *Sample, now time.Time) {
 	if s.HTTP {
 		side.HTTP++
 	}
+	if s.Synthetic {
+		side.Synthetic++
+	}
 	switch {
 	case s.Init > 0:
 		side.ColdStarts++

@@ -70,7 +70,8 @@ type Observed struct {
 	ByKind     map[string]int `json:"errorsByKind"`
 	Throttles  int            `json:"throttles"`
 	ColdStarts int            `json:"coldStarts"`
-	Duration   Milliseconds   `json:"duration"` // of warm requests
+	Synthetic  int            `json:"synthetic,omitempty"` // of the requests, those that no user has made
+	Duration   Milliseconds   `json:"duration"`            // of warm requests
 	Init       Milliseconds   `json:"init"`
 }
 

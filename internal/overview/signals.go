@@ -19,7 +19,7 @@ func describeSignals(r *serin.Release) SignalsDocument {
 
 func describeObserved(o serin.Observed) Observed {
 	d := Observed{
-		Requests: o.Requests, ByKind: map[string]int{}, Throttles: o.Throttles, ColdStarts: o.ColdStarts,
+		Requests: o.Requests, ByKind: map[string]int{}, Throttles: o.Throttles, ColdStarts: o.ColdStarts, Synthetic: o.Synthetic,
 		Duration: milliseconds(metrics.Summarise(o.Warm)), Init: milliseconds(metrics.Summarise(o.Init)),
 	}
 	for kind, n := range o.Failures {

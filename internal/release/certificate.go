@@ -87,6 +87,7 @@ func recordVerdict(before *serin.Release, next serin.Release, ev *evidence.Evide
 			j.Blind = append(j.Blind, signal.Signal)
 		}
 	}
+	j.Synthetic = before.Signals.Baseline.Synthetic + before.Signals.Canary.Synthetic
 	next.Judgements = append(slices.Clip(next.Judgements), j)
 	return next
 }
@@ -107,7 +108,8 @@ type Verification struct {
 	ReleaseID string        `json:"releaseId"`
 	Verdict   serin.Verdict `json:"verdict"` // that the release says
 	Blocks    int           `json:"blocks"`
-	Verdicts  int           `json:"verdicts"` // that were computed again
+	Verdicts  int           `json:"verdicts"`  // that were computed again
+	Synthetic int           `json:"synthetic"` // requests during the release that no user has made
 	// Differences says what came out otherwise than it was recorded; empty if the certificate holds.
 	Differences []string `json:"differences"`
 }
@@ -116,7 +118,7 @@ type Verification struct {
 //
 // Errors: blocks or a state that cannot be.
 func (c *Certificate) Verify() (*Verification, error) {
-	v := &Verification{ReleaseID: c.Release.ID, Verdict: c.Release.Verdict, Differences: []string{}}
+	v := &Verification{ReleaseID: c.Release.ID, Verdict: c.Release.Verdict, Synthetic: c.Release.Signals.Baseline.Synthetic + c.Release.Signals.Canary.Synthetic, Differences: []string{}}
 	ev, err := newEvidence(&c.Release)
 	if err != nil {
 		return nil, err
@@ -156,7 +158,7 @@ func (v *Verification) compare(r *serin.Release, recorded serin.Judgement, ev *e
 		return
 	}
 	again := judgement(&then, ev, recorded.At)
-	again.Blind = recorded.Blind // no number follows from it
+	again.Blind, again.Synthetic = recorded.Blind, recorded.Synthetic // no number follows from them
 	if !reflect.DeepEqual(again, recorded) {
 		v.Differences = append(v.Differences, fmt.Sprintf("save %d: recorded %s, computed %s", recorded.Saved, judgementText(recorded), judgementText(again)))
 	}
