@@ -9,6 +9,9 @@ import (
 	"github.com/google/uuid"
 
 	"serin"
+	"serin/internal/identity"
+	"serin/internal/parameter"
+	"serin/internal/repository"
 )
 
 const headerRequestID = "X-Amzn-Requestid"
@@ -16,7 +19,7 @@ const headerRequestID = "X-Amzn-Requestid"
 // headerWarning carries what [serin.Warn] says; no AWS client minds it.
 const headerWarning = "X-Serin-Warning"
 
-// Config is what an [API] is made of. All of it is required but CloudWatch and S3.
+// Config is what an [API] is made of. All of it is required but CloudWatch and what follows it.
 type Config struct {
 	// Auth decides who may call.
 	Auth *Authenticator
@@ -27,6 +30,10 @@ type Config struct {
 	Invoke func(context.Context, InvokeRequest) (InvokeResponse, error)
 	// CloudWatch serves the operations on metrics; without it they are not implemented.
 	CloudWatch CloudWatch
+	// Parameters, Identity and Repositories serve SSM, STS and IAM, and ECR; what is missing is not implemented.
+	Parameters   *parameter.Service
+	Identity     *identity.Service
+	Repositories *repository.Service
 	// S3 serves requests to S3, in path style, that have been authenticated; without it they are for no operation.
 	S3 http.Handler
 	// Log gets the cause of every error that the caller is not told.
@@ -50,6 +57,15 @@ func New(cfg Config) *API {
 	a.routes = newRoutes(a.lambdaOperations())
 	if cfg.CloudWatch != nil {
 		a.services = append(a.services, newCloudWatch(cfg.CloudWatch))
+	}
+	if cfg.Parameters != nil {
+		a.services = append(a.services, newSSM(cfg.Parameters))
+	}
+	if cfg.Identity != nil {
+		a.services = append(a.services, newSTS(cfg.Identity), newIAM(cfg.Identity))
+	}
+	if cfg.Repositories != nil {
+		a.services = append(a.services, newECR(cfg.Repositories))
 	}
 	return a
 }
@@ -91,6 +107,9 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, proto protocol, c *c
 	}
 	c.body = body
 	ctx := serin.WithActor(r.Context(), a.auth.nameOf(r, actor))
+	if session, ok := a.auth.sessionOf(r, actor); ok {
+		ctx = identity.WithSession(ctx, session)
+	}
 	ctx = serin.WithWarnings(ctx, func(text string) { w.Header().Add(headerWarning, text) })
 	if header := r.Header.Get(serin.HeaderProvenance); header != "" {
 		p, err := serin.ParseProvenance(header)

@@ -19,6 +19,7 @@ import (
 	"github.com/google/uuid"
 
 	"serin"
+	"serin/internal/identity"
 )
 
 // Anonymous is the actor of every request while authentication is off.
@@ -29,6 +30,8 @@ type AuthConfig struct {
 	// Credentials returns the secret of an access key. It is asked for every request, so a key that is
 	// removed or gets another secret counts from the next request on.
 	Credentials func(accessKeyID string) (secret string, ok bool)
+	// Session, if set, returns what a session token is for, also if it has expired. The access keys of sessions begin with ASIA.
+	Session func(token string) (identity.Session, bool)
 	// Name, if set, returns what histories call the holder of an access key, "" for the key itself.
 	Name func(accessKeyID string) string
 	// Region is the only region that signatures may be made for.
@@ -40,8 +43,8 @@ type AuthConfig struct {
 }
 
 // Authenticator verifies AWS Signature Version 4 on requests: in the Authorization header, or in the
-// query of a presigned URL. Any service name is accepted in the scope of a signature. Session tokens are
-// not checked; they count only as headers or parameters that take part in the signature.
+// query of a presigned URL. Any service name is accepted in the scope of a signature. Temporary credentials come
+// with a session token, which is verified; one that comes with another key is not looked at.
 type Authenticator struct {
 	cfg  AuthConfig
 	keys signingKeys
@@ -78,7 +81,9 @@ const maxActor = 300 // bytes of the header that count
 // nameOf returns what the history calls whoever sent a request.
 func (a *Authenticator) nameOf(r *http.Request, key string) string {
 	name := key
-	if a.cfg.Name != nil {
+	if session, ok := a.sessionOf(r, key); ok && session.Role != "" {
+		name = session.Role + "/" + session.Name
+	} else if a.cfg.Name != nil {
 		name = cmp.Or(a.cfg.Name(key), key)
 	}
 	claimed := r.Header.Get(HeaderActor)
@@ -87,6 +92,43 @@ func (a *Authenticator) nameOf(r *http.Request, key string) string {
 		return name
 	}
 	return claimed + " with key " + name
+}
+
+// prefixOfSessions begins the access keys of temporary credentials.
+const prefixOfSessions = "ASIA"
+
+// secretOf returns the secret of the access key that signed a request.
+func (a *Authenticator) secretOf(r *http.Request, key string) (string, error) {
+	if a.cfg.Session != nil && strings.HasPrefix(key, prefixOfSessions) {
+		session, ok := a.sessionOf(r, key)
+		switch {
+		case !ok:
+			return "", errUnknownKey
+		case a.cfg.Now().After(session.Expires):
+			return "", errExpiredToken
+		default:
+			return session.SecretAccessKey, nil
+		}
+	}
+	secret, known := a.cfg.Credentials(key)
+	if !known || key == "" || secret == "" {
+		return "", errUnknownKey
+	}
+	return secret, nil
+}
+
+// sessionOf returns the session that an access key of a request is for.
+func (a *Authenticator) sessionOf(r *http.Request, key string) (identity.Session, bool) {
+	if a.cfg.Session == nil || !strings.HasPrefix(key, prefixOfSessions) {
+		return identity.Session{}, false
+	}
+	token := r.Header.Get("X-Amz-Security-Token")
+	if token == "" {
+		query := r.URL.Query() // of a presigned URL, in the spelling of either signature version
+		token = cmp.Or(query.Get("X-Amz-Security-Token"), query.Get("x-amz-security-token"))
+	}
+	session, ok := a.cfg.Session(token)
+	return session, ok && session.AccessKeyID == key
 }
 
 // Authenticate returns who signed the request and its body. It reads the body, at most maxBody bytes, and
@@ -209,6 +251,8 @@ var (
 		"Missing Authentication Token")
 	errUnknownKey = frontEndError("UnrecognizedClientException", http.StatusForbidden,
 		"The security token included in the request is invalid.")
+	errExpiredToken = frontEndError("ExpiredTokenException", http.StatusForbidden,
+		"The security token included in the request is expired")
 	errSignature = invalidSignature("The request signature we calculated does not match the signature you provided. " +
 		"Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
 )

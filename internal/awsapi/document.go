@@ -158,7 +158,7 @@ func bindStruct(v reflect.Value, document any, at string) error {
 		return unfit(at, "a structure")
 	}
 	for name, member := range members {
-		field, ok := v.Type().FieldByName(name)
+		field, ok := v.Type().FieldByName(fieldOf(name))
 		if !ok || !field.IsExported() || len(field.Index) != 1 {
 			continue
 		}
@@ -171,6 +171,14 @@ func bindStruct(v reflect.Value, document any, at string) error {
 		}
 	}
 	return nil
+}
+
+// fieldOf returns the name of the field of a member, which some services write with a small first letter.
+func fieldOf(member string) string {
+	if member == "" || member[0] < 'a' || member[0] > 'z' {
+		return member
+	}
+	return string(member[0]-'a'+'A') + member[1:]
 }
 
 func bindList(v reflect.Value, document any, at string) error {

@@ -127,6 +127,8 @@ func queryError(e *wireError, requestID string) []byte {
 		code = "InvalidClientTokenId"
 	case "InvalidSignatureException":
 		code = "SignatureDoesNotMatch"
+	case "ExpiredTokenException":
+		code = "ExpiredToken"
 	case "IncompleteSignatureException":
 		code = "IncompleteSignature"
 	default:

@@ -105,6 +105,9 @@ func encodeBy(p interface {
 // if there is none. A form may name one by its version, which [API.serviceOfForm] knows.
 func (a *API) serviceOf(r *http.Request, p protocol, query url.Values) *service {
 	for _, s := range a.services {
+		if s.shape == "" && p != awsQuery {
+			continue // speaks no other protocol
+		}
 		switch p {
 		case awsJSON10, awsJSON11:
 			if name, _, _ := strings.Cut(r.Header.Get("X-Amz-Target"), "."); name == s.shape {

@@ -29,9 +29,9 @@ var resourceParameters = []string{
 // authenticateV2 verifies a URL that is presigned by the older signature. bucket is the one that the host names, or "".
 func (a *Authenticator) authenticateV2(r *http.Request, query url.Values, bucket string) (actor string, err error) {
 	key := query.Get("AWSAccessKeyId")
-	secret, known := a.cfg.Credentials(key)
-	if !known || key == "" || secret == "" {
-		return "", errUnknownKey
+	secret, err := a.secretOf(r, key)
+	if err != nil {
+		return "", err
 	}
 	expires, err := strconv.ParseInt(query.Get("Expires"), 10, 64)
 	if err != nil {

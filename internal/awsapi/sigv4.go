@@ -72,9 +72,8 @@ func (a *Authenticator) claimOf(r *http.Request, query url.Values) (claim, error
 		return claim{}, incompleteSignature("Date must be in ISO-8601 'basic format'. Got '%s'. See http://en.wikipedia.org/wiki/ISO_8601", clip(c.date))
 	}
 	c.accessKeyID, c.scope = parts[0], scope{date: parts[1], region: parts[2], service: parts[3]}
-	var known bool
-	if c.secret, known = a.cfg.Credentials(c.accessKeyID); !known || c.accessKeyID == "" || c.secret == "" {
-		return claim{}, errUnknownKey
+	if c.secret, err = a.secretOf(r, c.accessKeyID); err != nil {
+		return claim{}, err
 	}
 	if err := c.checkScope(parts[4], a.cfg.Region); err != nil {
 		return claim{}, err

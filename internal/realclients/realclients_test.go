@@ -81,6 +81,26 @@ func lacking(t *testing.T, why string) {
 	t.Skip(why)
 }
 
+// script runs a script of boto3.
+func (r *running) script(t *testing.T, dir, name string) {
+	t.Helper()
+	script, err := filepath.Abs(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := r.command(t, dir, "python3", "-c", "import boto3").CombinedOutput(); err != nil {
+		lacking(t, "boto3 is not installed: "+string(out))
+	}
+	if out := r.run(t, dir, "python3", script); !strings.HasSuffix(out, "done\n") {
+		t.Errorf("%s: %s", name, out)
+	}
+}
+
+// TestSupportingServices is boto3 against SSM, STS, IAM and ECR.
+func TestSupportingServices(t *testing.T) {
+	start(t).script(t, t.TempDir(), "supporting.py")
+}
+
 // write writes a file of a test.
 func write(t *testing.T, dir, name, text string) {
 	t.Helper()
@@ -102,16 +122,7 @@ def handler(event, context):
 func TestS3(t *testing.T) {
 	r := start(t)
 	dir := t.TempDir()
-	script, err := filepath.Abs("testdata/s3.py")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if out, err := r.command(t, dir, "python3", "-c", "import boto3").CombinedOutput(); err != nil {
-		lacking(t, "boto3 is not installed: "+string(out))
-	}
-	if out := r.run(t, dir, "python3", script); !strings.HasSuffix(out, "done\n") {
-		t.Errorf("boto3: %s", out)
-	}
+	r.script(t, dir, "s3.py")
 	write(t, dir, "src/app.py", function)
 	write(t, dir, "template.yaml", `
 Resources:

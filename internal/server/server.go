@@ -127,6 +127,7 @@ type server struct {
 	cloudwatch *cloudwatch.Service
 	overview   *overview.Reader
 	objects    *s3.Service
+	supporting supporting
 	commits    *exposition.Commits
 	scrape     http.Handler // nil for nobody
 	console    *console.Console
@@ -230,8 +231,11 @@ func (s *server) build(ctx context.Context) (err error) {
 	s.capacity = capacity.New(capacity.Config{
 		Table: s.table, Executor: s.executor, Spec: s.invoker.Spec, KeepWarm: s.KeepWarm, Log: s.Log,
 	})
+	if s.supporting, err = newSupporting(place, s.store, s.key); err != nil {
+		return err
+	}
 	s.auth = awsapi.NewAuthenticator(awsapi.AuthConfig{
-		Credentials: s.secret, Name: s.nameOf, Region: s.Region, Now: time.Now, NoAuth: s.Auth == AuthNone,
+		Credentials: s.secret, Session: s.supporting.identity.Session, Name: s.nameOf, Region: s.Region, Now: time.Now, NoAuth: s.Auth == AuthNone,
 	})
 	s.objects, err = s3.Open(ctx, s3.Config{
 		Dir: filepath.Join(s.Data, "objects"), Store: s.store, Region: s.Region, MaxObject: s.MaxObject, Now: time.Now, Log: s.Log,
@@ -384,7 +388,10 @@ func (s *server) routes(stopping context.Context) http.Handler {
 	own.Handle(api.Prefix, s.auth.Wrap(api.New(api.Config{Reader: s.overview, Stopping: stopping}), maxAPIBody))
 	own.HandleFunc("POST "+consoleLinkPath, s.serveConsoleLink)
 	own.Handle("GET "+codePath+"{sha256}", s.auth.Wrap(http.HandlerFunc(s.serveCode), 0))
-	aws := awsapi.New(awsapi.Config{Auth: s.auth, Lambda: s.control, Invoke: s.invoke, CloudWatch: s.cloudwatch, S3: s.objects.Handler(), Log: s.Log})
+	aws := awsapi.New(awsapi.Config{
+		Auth: s.auth, Lambda: s.control, Invoke: s.invoke, CloudWatch: s.cloudwatch, S3: s.objects.Handler(),
+		Parameters: s.supporting.parameters, Identity: s.supporting.identity, Repositories: s.supporting.repositories, Log: s.Log,
+	})
 	if s.scrape != nil {
 		own.Handle("GET "+metricsPath, s.scrape)
 	}
