@@ -272,3 +272,36 @@ func jsonText(document any) string {
 	_ = e.Encode(document)
 	return strings.TrimSuffix(b.String(), "\n")
 }
+
+// AllowsService reports whether the policy, which may be nil, lets a service of AWS invoke the function for a resource of
+// an account. Statements with conditions that a service cannot meet do not allow it.
+func (p *ResourcePolicy) AllowsService(service, sourceARN, sourceAccount string) bool {
+	return p != nil && slices.ContainsFunc(p.Statements, func(s Statement) bool {
+		return (s.Action == "*" || s.Action == "lambda:*" || strings.EqualFold(s.Action, actionInvoke)) &&
+			(s.Principal == "*" || s.Principal == service) && (s.SourceAccount == "" || s.SourceAccount == sourceAccount) &&
+			(s.SourceARN == "" || arnLike(s.SourceARN, sourceARN)) &&
+			s.OrganizationID == "" && s.URLAuthType == "" && s.EventSourceToken == "" && !s.ViaURL
+	})
+}
+
+// arnLike reports whether a pattern with the wildcards * and ? means an ARN.
+func arnLike(pattern, arn string) bool {
+	// Where to go on if what follows the last * turns out not to fit.
+	star, from := -1, 0
+	p, a := 0, 0
+	for a < len(arn) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, from = p, a
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == arn[a]):
+			p, a = p+1, a+1
+		case star >= 0:
+			from++
+			p, a = star+1, from
+		default:
+			return false
+		}
+	}
+	return strings.Trim(pattern[p:], "*") == ""
+}

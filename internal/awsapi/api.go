@@ -34,6 +34,8 @@ type Config struct {
 	Parameters   *parameter.Service
 	Identity     *identity.Service
 	Repositories *repository.Service
+	// Alarms serves the operations on alarms of the same service; without it they are not implemented.
+	Alarms Alarms
 	// S3 serves requests to S3, in path style, that have been authenticated; without it they are for no operation.
 	S3 http.Handler
 	// Log gets the cause of every error that the caller is not told.
@@ -56,7 +58,7 @@ func New(cfg Config) *API {
 	a := &API{auth: cfg.Auth, lambda: cfg.Lambda, invoke: cfg.Invoke, log: cfg.Log, s3: cfg.S3}
 	a.routes = newRoutes(a.lambdaOperations())
 	if cfg.CloudWatch != nil {
-		a.services = append(a.services, newCloudWatch(cfg.CloudWatch))
+		a.services = append(a.services, newCloudWatch(cfg.CloudWatch, cfg.Alarms))
 	}
 	if cfg.Parameters != nil {
 		a.services = append(a.services, newSSM(cfg.Parameters))

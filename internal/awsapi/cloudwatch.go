@@ -21,14 +21,48 @@ type CloudWatch interface {
 	ListMetrics(context.Context, *cloudwatch.ListMetricsInput, ...func(*cloudwatch.Options)) (*cloudwatch.ListMetricsOutput, error)
 }
 
-func newCloudWatch(c CloudWatch) *service {
+// Alarms is what serves the operations on alarms, which belong to the same service.
+type Alarms interface {
+	PutMetricAlarm(context.Context, *cloudwatch.PutMetricAlarmInput, ...func(*cloudwatch.Options)) (*cloudwatch.PutMetricAlarmOutput, error)
+	PutCompositeAlarm(context.Context, *cloudwatch.PutCompositeAlarmInput, ...func(*cloudwatch.Options)) (*cloudwatch.PutCompositeAlarmOutput, error)
+	DescribeAlarms(context.Context, *cloudwatch.DescribeAlarmsInput, ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error)
+	DescribeAlarmsForMetric(context.Context, *cloudwatch.DescribeAlarmsForMetricInput, ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsForMetricOutput, error)
+	DescribeAlarmHistory(context.Context, *cloudwatch.DescribeAlarmHistoryInput, ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmHistoryOutput, error)
+	SetAlarmState(context.Context, *cloudwatch.SetAlarmStateInput, ...func(*cloudwatch.Options)) (*cloudwatch.SetAlarmStateOutput, error)
+	EnableAlarmActions(context.Context, *cloudwatch.EnableAlarmActionsInput, ...func(*cloudwatch.Options)) (*cloudwatch.EnableAlarmActionsOutput, error)
+	DisableAlarmActions(context.Context, *cloudwatch.DisableAlarmActionsInput, ...func(*cloudwatch.Options)) (*cloudwatch.DisableAlarmActionsOutput, error)
+	DeleteAlarms(context.Context, *cloudwatch.DeleteAlarmsInput, ...func(*cloudwatch.Options)) (*cloudwatch.DeleteAlarmsOutput, error)
+	TagResource(context.Context, *cloudwatch.TagResourceInput, ...func(*cloudwatch.Options)) (*cloudwatch.TagResourceOutput, error)
+	UntagResource(context.Context, *cloudwatch.UntagResourceInput, ...func(*cloudwatch.Options)) (*cloudwatch.UntagResourceOutput, error)
+	ListTagsForResource(context.Context, *cloudwatch.ListTagsForResourceInput, ...func(*cloudwatch.Options)) (*cloudwatch.ListTagsForResourceOutput, error)
+}
+
+func newCloudWatch(c CloudWatch, a Alarms) *service {
 	s := newService(schemas.GraniteServiceVersion20100801, "monitoring", "2010-08-01", "http://monitoring.amazonaws.com/doc/2010-08-01/")
 	s.wireError = cloudWatchError
 	rpc(s, schemas.PutMetricData, nil, c.PutMetricData)
 	rpc(s, schemas.GetMetricData, schemas.GetMetricDataOutput, c.GetMetricData)
 	rpc(s, schemas.GetMetricStatistics, schemas.GetMetricStatisticsOutput, c.GetMetricStatistics)
 	rpc(s, schemas.ListMetrics, schemas.ListMetricsOutput, c.ListMetrics)
+	if a != nil {
+		addAlarms(s, a)
+	}
 	return s
+}
+
+func addAlarms(s *service, a Alarms) {
+	rpc(s, schemas.PutMetricAlarm, nil, a.PutMetricAlarm)
+	rpc(s, schemas.PutCompositeAlarm, nil, a.PutCompositeAlarm)
+	rpc(s, schemas.DescribeAlarms, schemas.DescribeAlarmsOutput, a.DescribeAlarms)
+	rpc(s, schemas.DescribeAlarmsForMetric, schemas.DescribeAlarmsForMetricOutput, a.DescribeAlarmsForMetric)
+	rpc(s, schemas.DescribeAlarmHistory, schemas.DescribeAlarmHistoryOutput, a.DescribeAlarmHistory)
+	rpc(s, schemas.SetAlarmState, nil, a.SetAlarmState)
+	rpc(s, schemas.EnableAlarmActions, nil, a.EnableAlarmActions)
+	rpc(s, schemas.DisableAlarmActions, nil, a.DisableAlarmActions)
+	rpc(s, schemas.DeleteAlarms, nil, a.DeleteAlarms)
+	rpc(s, schemas.TagResource, schemas.TagResourceOutput, a.TagResource)
+	rpc(s, schemas.UntagResource, schemas.UntagResourceOutput, a.UntagResource)
+	rpc(s, schemas.ListTagsForResource, schemas.ListTagsForResourceOutput, a.ListTagsForResource)
 }
 
 // cloudWatchError returns an error as callers of CloudWatch read it. Where the reason of a [serin.Error] is an exception

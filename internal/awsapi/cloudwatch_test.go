@@ -23,7 +23,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"serin"
+	"serin/internal/alarm"
 	"serin/internal/cloudwatch"
+	"serin/internal/store"
 	"serin/internal/timeseries"
 )
 
@@ -52,9 +55,21 @@ func newMetricsAPI(tb testing.TB) *metricsAPI {
 			tb.Error(err)
 		}
 	})
+	documents, err := store.Open(context.Background(), store.Config{Dir: tb.TempDir()})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := documents.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	metrics := cloudwatch.New(cloudwatch.Config{Store: m.store, Now: clock, Log: log})
 	m.API = New(Config{
-		Auth: NewAuthenticator(AuthConfig{NoAuth: true}), Lambda: &fakeLambda{}, Invoke: noInvoke, Log: log,
-		CloudWatch: cloudwatch.New(cloudwatch.Config{Store: m.store, Now: clock, Log: log}),
+		Auth: NewAuthenticator(AuthConfig{NoAuth: true}), Lambda: &fakeLambda{}, Invoke: noInvoke, Log: log, CloudWatch: metrics,
+		Alarms: alarm.New(alarm.Config{
+			Place: serin.Place{Region: "us-east-1", Account: "000000000000"}, Store: documents, Metrics: metrics, Now: clock, Log: log,
+		}),
 	})
 	return m
 }
@@ -293,7 +308,7 @@ func TestCloudWatchBadBodies(t *testing.T) {
 
 func FuzzCloudWatch(f *testing.F) {
 	api := newMetricsAPI(f)
-	operations := []string{"PutMetricData", "GetMetricData", "GetMetricStatistics", "ListMetrics"}
+	operations := []string{"PutMetricData", "GetMetricData", "GetMetricStatistics", "ListMetrics", "PutMetricAlarm", "PutCompositeAlarm", "DescribeAlarms", "SetAlarmState"}
 	for i := range operations {
 		f.Add(uint8(i), uint8(0), []byte(`{"Namespace":"N","MetricName":"m","StartTime":0,"EndTime":60,"Period":60,"Statistics":["Sum"],"MetricDataQueries":[{"Id":"e","Expression":"SUM(METRICS())"}]}`))
 		f.Add(uint8(i), uint8(1), []byte("\xbf\x69Namespace\x61N\x6aMetricData\x9f\xbf\x6aMetricName\x61m\x65Value\x01\xff\xff\xff"))
@@ -304,7 +319,7 @@ func FuzzCloudWatch(f *testing.F) {
 		r := requestOf(t, p, operations[int(operation)%len(operations)], []byte("{}"))
 		again := httptest.NewRequest(http.MethodPost, r.URL.String(), bytes.NewReader(body))
 		again.Header = r.Header
-		if w := do(api, again); !slices.Contains([]int{200, 400, 413, 501}, w.Code) {
+		if w := do(api, again); !slices.Contains([]int{200, 400, 404, 413, 501}, w.Code) {
 			t.Errorf("%d %s", w.Code, w.Body)
 		}
 	})

@@ -38,6 +38,7 @@ token is in $SERIN_SLACK_TOKEN.`,
 				}
 				cfg.Notify = append(cfg.Notify, target)
 			}
+			cfg.WebhookSecret = a.Getenv("SERIN_WEBHOOK_SECRET")
 			level := slog.LevelInfo
 			if verbose {
 				level = slog.LevelDebug

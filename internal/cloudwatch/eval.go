@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"serin/internal/timeseries"
 )
 
 // value is what a part of an expression stands for: one number, or a list of series. A single series, as opposed to
@@ -40,6 +42,9 @@ type evaluation struct {
 	done    map[string]value
 	running map[string]bool
 	points  int64 // that were read or computed, over all queries
+	// sliding says that periods begin at from; fetched has the series of metrics that have been read already.
+	sliding bool
+	fetched func(*query) []timeseries.Series
 }
 
 // maxComputed bounds the work of one request.
@@ -69,9 +74,14 @@ func (e *evaluation) of(q *query) (value, error) {
 }
 
 func (e *evaluation) metric(q *query) (value, error) {
-	all, err := e.service.read(e.ctx, q.metric, q.compute, span{e.from, e.to, q.period})
-	if err != nil {
-		return value{}, err
+	var all []found
+	if e.fetched != nil {
+		all = computed(e.fetched(q), q.compute)
+	} else {
+		var err error
+		if all, err = e.service.read(e.ctx, q.metric, q.compute, e.over(q.period)); err != nil {
+			return value{}, err
+		}
 	}
 	l := line{id: q.id, label: q.metric.Name, metric: true, period: q.period}
 	for _, f := range all { // one for each unit
@@ -79,6 +89,10 @@ func (e *evaluation) metric(q *query) (value, error) {
 	}
 	slices.SortStableFunc(l.points, func(a, b point) int { return a.at.Compare(b.at) })
 	return series(l), e.spend(len(l.points))
+}
+
+func (e *evaluation) over(period time.Duration) span {
+	return span{from: e.from, to: e.to, period: period, sliding: e.sliding}
 }
 
 func (e *evaluation) spend(points int) error {

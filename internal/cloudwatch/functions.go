@@ -186,7 +186,7 @@ func (e *evaluation) grid(period time.Duration, each func(time.Time)) error {
 	if period <= 0 {
 		period = time.Minute
 	}
-	over := span{e.from, e.to, period}.aligned()
+	over := e.over(period).aligned()
 	if n := over.points(); n > maxComputed {
 		return e.spend(maxComputed + 1)
 	}

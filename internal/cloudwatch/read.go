@@ -20,10 +20,14 @@ const maxDatapoints = 1440
 type span struct {
 	from, to time.Time
 	period   time.Duration
+	sliding  bool // periods begin at from, not at multiples of the period
 }
 
 // aligned widens a span to whole periods: the first point is that of the period which from lies in.
 func (s span) aligned() span {
+	if s.sliding {
+		return s
+	}
 	s.from = s.from.Truncate(s.period)
 	if whole := s.to.Truncate(s.period); whole.Before(s.to) {
 		s.to = whole.Add(s.period)
@@ -74,9 +78,11 @@ func (s *Service) read(ctx context.Context, m timeseries.Metric, compute statist
 	all, err := s.Store.Query(ctx, timeseries.Selector{
 		Namespace: m.Namespace, Name: m.Name, Unit: m.Unit, Dimensions: m.Dimensions, Exact: true,
 	}, over.from, over.to, over.period)
-	if err != nil {
-		return nil, err
-	}
+	return computed(all, compute), err
+}
+
+// computed computes a statistic of each of several series.
+func computed(all []timeseries.Series, compute statistic) []found {
 	out := make([]found, 0, len(all))
 	for i := range all {
 		f := found{metric: all[i].Metric, points: make([]point, 0, len(all[i].Buckets))}
@@ -88,7 +94,7 @@ func (s *Service) read(ctx context.Context, m timeseries.Metric, compute statist
 		}
 		out = append(out, f)
 	}
-	return out, nil
+	return out
 }
 
 // metricIn returns the metric that a request names.
@@ -135,7 +141,7 @@ func (s *Service) GetMetricStatistics(ctx context.Context, in *cloudwatch.GetMet
 	if err != nil {
 		return nil, err
 	}
-	over := span{*in.StartTime, *in.EndTime, period}
+	over := span{from: *in.StartTime, to: *in.EndTime, period: period}
 	if n := int64(over.to.Sub(over.from) / period); n > maxDatapoints {
 		return nil, invalidCombination("You have requested up to %d datapoints, which exceeds the limit of %d. "+
 			"You may reduce the datapoints requested by increasing Period, or decreasing the time range.", n, maxDatapoints)

@@ -55,10 +55,7 @@ type Notifier struct {
 func New(cfg Config) *Notifier {
 	n := &Notifier{
 		Config: cfg, targets: map[string]Target{}, wake: make(chan struct{}, 1),
-		client: &http.Client{
-			Transport: cfg.Transport, Timeout: within,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		client: newClient(cfg.Transport),
 	}
 	for _, t := range cfg.Targets {
 		n.targets[t.Name] = t

@@ -75,15 +75,15 @@ func ParseTarget(text string, s Secrets) (Target, error) {
 }
 
 // cloudEvent is the envelope of CloudEvents 1.0 in structured mode.
-type cloudEvent struct {
-	SpecVersion     string          `json:"specversion"`
-	ID              string          `json:"id"`
-	Source          string          `json:"source"`
-	Type            string          `json:"type"`
-	Subject         string          `json:"subject"`
-	Time            time.Time       `json:"time"`
-	DataContentType string          `json:"datacontenttype"`
-	Data            *release.Notice `json:"data"`
+type cloudEvent[T any] struct {
+	SpecVersion     string    `json:"specversion"`
+	ID              string    `json:"id"`
+	Source          string    `json:"source"`
+	Type            string    `json:"type"`
+	Subject         string    `json:"subject,omitempty"`
+	Time            time.Time `json:"time"`
+	DataContentType string    `json:"datacontenttype"`
+	Data            T         `json:"data"`
 }
 
 // request returns the request that tells a notice, nil if the target need not know. message is what the target called
@@ -112,23 +112,10 @@ func (t Target) request(ctx context.Context, n *release.Notice, message string, 
 }
 
 func (t Target) cloudEvent(ctx context.Context, n *release.Notice, now time.Time) (*http.Request, error) {
-	body, err := json.Marshal(cloudEvent{
-		SpecVersion: "1.0", ID: n.ID, Source: "/serin/functions/" + url.PathEscape(n.Function), Type: "dev.serin.release." + string(n.Event.Type),
+	return cloudEventRequest(ctx, t.url, t.secret, cloudEvent[*release.Notice]{
+		SpecVersion: specVersion, ID: n.ID, Source: "/serin/functions/" + url.PathEscape(n.Function), Type: "dev.serin.release." + string(n.Event.Type),
 		Subject: n.Function + ":" + n.Alias, Time: n.Event.At, DataContentType: "application/json", Data: n,
-	})
-	if err != nil {
-		return nil, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url, bytes.NewReader(body))
-	if err != nil {
-		return nil, errors.New("the URL is none")
-	}
-	req.Header.Set("Content-Type", "application/cloudevents+json; charset=utf-8")
-	req.Header.Set("User-Agent", "serin")
-	if t.secret != "" {
-		req.Header.Set(SignatureHeader, signature(t.secret, body, now))
-	}
-	return req, nil
+	}, now)
 }
 
 func signature(secret string, body []byte, now time.Time) string {

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"serin"
+	"serin/internal/alarm"
 	"serin/internal/api"
 	"serin/internal/awsapi"
 	"serin/internal/bundle"
@@ -59,6 +60,8 @@ type Config struct {
 	KeepWarm    time.Duration // how long a version that a release has replaced stays warm
 	// Notify is who is told what happens to releases.
 	Notify []notify.Target
+	// WebhookSecret signs what alarms tell URLs; "" for no signature.
+	WebhookSecret string
 	// AllowUnsafeCommit accepts a PostgreSQL server that acknowledges before it has synced.
 	AllowUnsafeCommit bool
 	// MaxObject bounds the objects that are uploaded to S3, in bytes; 0 for 5 GiB.
@@ -125,6 +128,7 @@ type server struct {
 	auth       *awsapi.Authenticator
 	metrics    *timeseries.Store
 	cloudwatch *cloudwatch.Service
+	alarms     *alarm.Service
 	overview   *overview.Reader
 	objects    *s3.Service
 	supporting supporting
@@ -266,6 +270,10 @@ func (s *server) build(ctx context.Context) (err error) {
 	if s.scrape, err = s.scrapes(); err != nil {
 		return err
 	}
+	s.alarms = s.newAlarms(place)
+	if err := s.alarms.Load(ctx); err != nil {
+		return fmt.Errorf("alarms: %w", err)
+	}
 	if err := s.control.Load(ctx); err != nil {
 		return err
 	}
@@ -326,6 +334,7 @@ func (s *server) serve(ctx context.Context, ready func(Ready)) error {
 	group.Go(func() error { return s.keepPruning(inner) })
 	group.Go(func() error { return s.metrics.Run(inner) })
 	group.Go(func() error { return s.cloudwatch.Run(inner) })
+	group.Go(func() error { return s.alarms.Run(inner) })
 	group.Go(func() error { return s.events.Run(inner, s.invoker.Invoke) })
 
 	if err := s.newConsole(ctx); err != nil {
@@ -389,7 +398,7 @@ func (s *server) routes(stopping context.Context) http.Handler {
 	own.HandleFunc("POST "+consoleLinkPath, s.serveConsoleLink)
 	own.Handle("GET "+codePath+"{sha256}", s.auth.Wrap(http.HandlerFunc(s.serveCode), 0))
 	aws := awsapi.New(awsapi.Config{
-		Auth: s.auth, Lambda: s.control, Invoke: s.invoke, CloudWatch: s.cloudwatch, S3: s.objects.Handler(),
+		Auth: s.auth, Lambda: s.control, Invoke: s.invoke, CloudWatch: s.cloudwatch, Alarms: s.alarms, S3: s.objects.Handler(),
 		Parameters: s.supporting.parameters, Identity: s.supporting.identity, Repositories: s.supporting.repositories, Log: s.Log,
 	})
 	if s.scrape != nil {

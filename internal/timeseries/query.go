@@ -23,25 +23,65 @@ type Interval struct {
 // at multiples of it. An interval without values is left out. Periods below a minute see the last hours ([Fine]) alone;
 // others must be whole minutes.
 func (s *Store) Query(ctx context.Context, sel Selector, from, to time.Time, period time.Duration) ([]Series, error) {
+	return s.query(ctx, []Selector{sel}, func(Metric) bool { return true }, from, to, 0, period)
+}
+
+type metricName struct{ namespace, name string }
+
+// groupFrom is how many metrics of one name are cheaper to read by one lookup of all that have the name.
+const groupFrom = 16
+
+// QueryAll is [Store.Query] for exactly the given metrics, of any unit: theirs is not looked at. Its intervals follow each
+// other from the first time on.
+func (s *Store) QueryAll(ctx context.Context, metrics []Metric, from, to time.Time, period time.Duration) ([]Series, error) {
+	groups, wanted := map[metricName][]Metric{}, map[string]bool{}
+	for _, m := range metrics {
+		m.Unit = ""
+		if key := m.Key(); !wanted[key] {
+			wanted[key] = true
+			named := metricName{m.Namespace, m.Name}
+			groups[named] = append(groups[named], m)
+		}
+	}
+	var sels []Selector
+	for named, group := range groups {
+		if len(group) >= groupFrom {
+			sels = append(sels, Selector{Namespace: named.namespace, Name: named.name})
+			continue
+		}
+		for _, m := range group {
+			sels = append(sels, Selector{Namespace: m.Namespace, Name: m.Name, Dimensions: m.Dimensions, Exact: true})
+		}
+	}
+	return s.query(ctx, sels, func(m Metric) bool {
+		m.Unit = ""
+		return wanted[m.Key()]
+	}, from, to, from.UnixMilli(), period)
+}
+
+func (s *Store) query(ctx context.Context, sels []Selector, wanted func(Metric) bool, from, to time.Time, origin int64, period time.Duration) ([]Series, error) {
 	start, end, step := from.UnixMilli(), to.UnixMilli(), period.Milliseconds()
 	sums := map[string]*Series{}
 	collect := func(m Metric) func(int64, *Set) {
+		if !wanted(m) {
+			return nil
+		}
 		key := m.Key()
 		series, ok := sums[key]
 		if !ok {
 			series = &Series{Metric: m}
 			sums[key] = series
 		}
-		return func(at int64, set *Set) { series.add(time.UnixMilli(at/step*step).UTC(), set) }
+		return func(at int64, set *Set) { series.add(time.UnixMilli(origin+(at-origin)/step*step).UTC(), set) }
 	}
 	s.tiers.RLock()
 	defer s.tiers.RUnlock()
 	var err error
 	if step < minute {
-		err = s.seconds.read(ctx, sel, start, end, collect)
+		err = s.seconds.read(ctx, sels, start, end, collect)
 	} else {
-		if err = s.minutes.read(ctx, sel, start, end, collect); err == nil && end > s.rolledUp {
-			err = s.seconds.read(ctx, sel, max(start, s.rolledUp), end, collect)
+		if err = s.minutes.read(ctx, sels, start, end, collect); err == nil && end > s.rolledUp {
+			err = s.seconds.read(ctx, sels, max(start, s.rolledUp), end, collect)
 		}
 	}
 	if err != nil {

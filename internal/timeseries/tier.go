@@ -172,14 +172,23 @@ func bucketsOf(to []Bucket, spans []histogram.Span, counts []float64) []Bucket {
 	return to
 }
 
-// read calls each with every sample from one time up to another, in milliseconds, in the order of time for each
-// metric. The set is only valid during the call.
-func (t tier) read(ctx context.Context, sel Selector, from, to int64, each func(Metric) func(int64, *Set)) error {
+// read calls each with every selected metric, and what that returns with its samples from one time up to another, in
+// milliseconds, in their order. The set is only valid during the call. Where each returns nil the samples are skipped.
+func (t tier) read(ctx context.Context, sels []Selector, from, to int64, each func(Metric) func(int64, *Set)) error {
 	q, err := t.db.Querier(from, to-1)
 	if err != nil {
 		return err
 	}
 	defer q.Close()
+	for _, sel := range sels {
+		if err := readSets(ctx, q, sel, each); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func readSets(ctx context.Context, q storage.Querier, sel Selector, each func(Metric) func(int64, *Set)) error {
 	extremes := map[string]map[int64]float64{}
 	for _, part := range [...]string{partMin, partMax} {
 		if err := readExtremes(ctx, q, sel.matchers(part), extremes, part); err != nil {
@@ -188,12 +197,13 @@ func (t tier) read(ctx context.Context, sel Selector, from, to int64, each func(
 	}
 	var it chunkenc.Iterator
 	var f histogram.FloatHistogram
-	for all := q.Select(ctx, false, nil, sel.matchers(partSet)...); ; {
-		if !all.Next() {
-			return all.Err()
-		}
+	all := q.Select(ctx, false, nil, sel.matchers(partSet)...)
+	for all.Next() {
 		m := metricOf(all.At().Labels())
 		take := each(m)
+		if take == nil {
+			continue
+		}
 		key := m.Key()
 		leasts, mosts := extremes[partMin+key], extremes[partMax+key]
 		it = all.At().Iterator(it)
@@ -218,6 +228,7 @@ func (t tier) read(ctx context.Context, sel Selector, from, to int64, each func(
 			return err
 		}
 	}
+	return all.Err()
 }
 
 func readExtremes(ctx context.Context, q storage.Querier, ms []*labels.Matcher, into map[string]map[int64]float64, part string) error {

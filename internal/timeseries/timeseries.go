@@ -252,7 +252,7 @@ func (s *Store) writeLate(ctx context.Context, late map[pendingKey]*Value) error
 		slots[k] = k.second + 1 // the first millisecond belongs to the rollup
 		m := v.Metric
 		sel := Selector{Namespace: m.Namespace, Name: m.Name, Unit: m.Unit, Dimensions: m.Dimensions, Exact: true}
-		err := s.minutes.read(ctx, sel, k.second, k.second+minute, func(Metric) func(int64, *Set) {
+		err := s.minutes.read(ctx, []Selector{sel}, k.second, k.second+minute, func(Metric) func(int64, *Set) {
 			return func(at int64, _ *Set) { slots[k] = max(slots[k], at+1) }
 		})
 		if err != nil {
@@ -277,7 +277,7 @@ func (s *Store) rollUp(ctx context.Context, now int64) error {
 		return nil
 	}
 	sums := map[pendingKey]*Value{}
-	err := s.seconds.read(ctx, Selector{}, s.rolledUp, end, func(m Metric) func(int64, *Set) {
+	err := s.seconds.read(ctx, []Selector{{}}, s.rolledUp, end, func(m Metric) func(int64, *Set) {
 		key := m.Key()
 		return func(at int64, set *Set) {
 			addTo(sums, pendingKey{key, at / minute * minute}, &Value{Metric: m, Set: *set})
