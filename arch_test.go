@@ -17,7 +17,7 @@ import (
 var layers = [][]string{
 	{"serin", "serin/internal/evidence"},
 	{"serin/internal/egress", "serin/internal/sandbox", "serin/internal/template"},
-	{"serin/internal/bundle", "serin/internal/executor", "serin/internal/metrics", "serin/internal/recording", "serin/internal/router", "serin/internal/store", "serin/internal/timeseries"},
+	{"serin/internal/bundle", "serin/internal/executor", "serin/internal/metrics", "serin/internal/recording", "serin/internal/router", "serin/internal/store", "serin/internal/timeseries", "serin/internal/tracing"},
 	{"serin/internal/capacity", "serin/internal/cloudwatch", "serin/internal/control", "serin/internal/identity", "serin/internal/invoke", "serin/internal/parameter", "serin/internal/release", "serin/internal/repository", "serin/internal/s3"},
 	{"serin/internal/alarm", "serin/internal/overview"},
 	{"serin/internal/api", "serin/internal/awsapi", "serin/internal/console", "serin/internal/exposition", "serin/internal/functionurl", "serin/internal/notify"},
@@ -41,7 +41,8 @@ var owners = map[string][]string{
 	"golang.org/x/net/dns":   {"serin/internal/egress"},
 	"github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream": {"serin/internal/awsapi"},
 	"github.com/prometheus/prometheus":                      {"serin/internal/timeseries"},
-	"github.com/prometheus/client_golang":                   {"serin/internal/exposition"},
+	"github.com/prometheus/client_golang":                   {"serin/internal/exposition", "serin/internal/tracing"},
+	"go.opentelemetry.io":                                   {"serin/internal/tracing"},
 	"github.com/fxamacker/cbor":                             {"serin/internal/awsapi"},
 	"github.com/rclone/gofakes3":                            {"serin/internal/s3"},
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"serin"
+	"serin/internal/tracing"
 )
 
 // The values of [InvokeRequest.InvocationType].
@@ -31,7 +32,7 @@ type InvokeRequest struct {
 	InvocationType string // RequestResponse, Event or DryRun
 	LogType        string // None or Tail
 	ClientContext  string // a JSON object in text, or ""
-	TraceID        string // X-Amzn-Trace-Id, or ""
+	TraceID        string // X-Amzn-Trace-Id, or made from traceparent, or ""
 	RequestID      string // the id that the reply carries and the function sees
 	Payload        []byte // at most 6 MiB, not checked to be JSON, the receiver's to keep
 	Header         http.Header
@@ -75,7 +76,7 @@ func newInvokeRequest(operation string, h http.Header, c *call) (InvokeRequest, 
 		Qualifier:      c.query.Get("Qualifier"),
 		InvocationType: orDefault(h.Get("X-Amz-Invocation-Type"), requestResponse),
 		LogType:        orDefault(h.Get("X-Amz-Log-Type"), "None"),
-		TraceID:        h.Get("X-Amzn-Trace-Id"),
+		TraceID:        tracing.FromHeader(h),
 		RequestID:      c.requestID,
 		Payload:        c.body,
 		Header:         h,

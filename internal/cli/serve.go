@@ -39,6 +39,7 @@ token is in $SERIN_SLACK_TOKEN.`,
 				cfg.Notify = append(cfg.Notify, target)
 			}
 			cfg.WebhookSecret = a.Getenv("SERIN_WEBHOOK_SECRET")
+			cfg.OTLP.Getenv = a.Getenv
 			level := slog.LevelInfo
 			if verbose {
 				level = slog.LevelDebug
@@ -66,6 +67,7 @@ token is in $SERIN_SLACK_TOKEN.`,
 	f.TextVar(&cfg.Network, "network", egress.Policy{}, "what functions may connect to: none, public, all, and rules such as public,allow=10.0.0.0/8:5432")
 	f.StringVar((*string)(&cfg.Isolation), "isolation", string(sandbox.IsolationAuto), "auto, require (refuse to start if a protection is missing), or none")
 	f.StringVar(&cfg.Metrics, "metrics", server.MetricsToken, "who may read /metrics: token (in the file metrics-token of the data directory), open (everybody), or off")
+	f.StringVar(&cfg.OTLP.URL, "otlp", "", "send spans and metrics to the OpenTelemetry collector at `URL`, such as http://127.0.0.1:4318 (default $OTEL_EXPORTER_OTLP_ENDPOINT, else none)")
 	f.IntVar(&cfg.Concurrency, "concurrency", 0, "how many invocations may run at a time, as the limit of an AWS account (default 1000)")
 	f.Int64Var(&cfg.MaxObject, "max-object", 0, "the largest object that S3 takes, in bytes (default 5 GiB)")
 	f.DurationVar(&cfg.QueueWait, "queue-wait", 0, "let an invocation beyond a concurrency limit wait for its turn this long; 0s answers 429 at once, as AWS does")

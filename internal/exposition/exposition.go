@@ -68,21 +68,26 @@ func NewCommits() *Commits {
 // Observe counts a commit.
 func (c *Commits) Observe(d time.Duration) { c.histogram.Observe(d.Seconds()) }
 
-// exposition gathers everything.
-type exposition struct {
+// Exposition gathers everything.
+type Exposition struct {
 	Config
 	process *prometheus.Registry // what client_golang collects: the process, Go, the store
 }
 
-// New returns the handler of /metrics. It does not authenticate.
-func New(cfg Config) http.Handler {
-	e := &exposition{Config: cfg, process: prometheus.NewRegistry()}
+// New returns an exposition.
+func New(cfg Config) *Exposition {
+	e := &Exposition{Config: cfg, process: prometheus.NewRegistry()}
 	e.process.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build())
 	if cfg.Commits != nil {
 		e.process.MustRegister(cfg.Commits.histogram)
 	}
-	return promhttp.HandlerFor(prometheus.GathererFunc(e.gather), promhttp.HandlerOpts{
-		ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelError), ErrorHandling: promhttp.HTTPErrorOnError,
+	return e
+}
+
+// Handler returns the handler of /metrics. It does not authenticate.
+func (e *Exposition) Handler() http.Handler {
+	return promhttp.HandlerFor(e, promhttp.HandlerOpts{
+		ErrorLog: slog.NewLogLogger(e.Log.Handler(), slog.LevelError), ErrorHandling: promhttp.HTTPErrorOnError,
 		EnableOpenMetrics: true, MaxRequestsInFlight: maxScrapes, Timeout: scrapeTimeout,
 	})
 }
@@ -105,7 +110,8 @@ func build() prometheus.Collector {
 	return g
 }
 
-func (e *exposition) gather() ([]*dto.MetricFamily, error) {
+// Gather returns all metric families, by name. It implements the Gatherer of client_golang.
+func (e *Exposition) Gather() ([]*dto.MetricFamily, error) {
 	all, err := e.process.Gather()
 	if err != nil {
 		return nil, err
@@ -124,7 +130,7 @@ func (e *exposition) gather() ([]*dto.MetricFamily, error) {
 	return all, nil
 }
 
-func (e *exposition) backlog(f *families) error {
+func (e *Exposition) backlog(f *families) error {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
 	b, err := e.Events.Backlog(ctx)

@@ -33,7 +33,7 @@ import (
 var place = serin.Place{Region: "us-east-1", Account: "000000000000"}
 
 // world is an exposition and what it reads.
-func world(tb testing.TB, now func() time.Time) *exposition {
+func world(tb testing.TB, now func() time.Time) *Exposition {
 	tb.Helper()
 	commits := NewCommits()
 	s, err := store.Open(tb.Context(), store.Config{Dir: tb.TempDir(), Committed: commits.Observe})
@@ -43,7 +43,7 @@ func world(tb testing.TB, now func() time.Time) *exposition {
 	must(tb, err)
 	tb.Cleanup(func() { must(tb, ex.Close(context.Background())) })
 	recorder, table := metrics.New(now), router.New(place)
-	return &exposition{
+	return &Exposition{
 		Config: Config{
 			Table: table, Recorder: recorder, Executor: ex, Commits: commits, Concurrency: 1000, Now: now, Log: slog.New(slog.DiscardHandler),
 			Releases: release.New(release.Config{Store: s, Recorder: recorder, Now: now, Log: slog.New(slog.DiscardHandler)}),
@@ -61,7 +61,7 @@ func must(tb testing.TB, err error) {
 }
 
 // apply puts a function with an alias into the table.
-func (e *exposition) apply(name string, routing serin.Routing) {
+func (e *Exposition) apply(name string, routing serin.Routing) {
 	c := serin.Change{At: e.Now(), NewRevision: func() string { return "r" }}
 	f := serin.NewFunction(c, place, name, serin.Configuration{}, serin.Code{}, nil, 0)
 	f.Aliases["live"] = &serin.Alias{Name: "live", Routing: routing}
@@ -78,9 +78,9 @@ func sample(function string, version serin.VersionNumber, at time.Time) metrics.
 }
 
 // page is what a scraper gets, without what is about the process.
-func (e *exposition) page(tb testing.TB) string {
+func (e *Exposition) page(tb testing.TB) string {
 	tb.Helper()
-	all, err := e.gather()
+	all, err := e.Gather()
 	must(tb, err)
 	var b strings.Builder
 	encoder := expfmt.NewEncoder(&b, expfmt.NewFormat(expfmt.TypeOpenMetrics))
@@ -134,10 +134,10 @@ func TestPage(t *testing.T) {
 		t.Log(page)
 	}
 	// What client_golang would check of each metric, and its advice on names.
-	if _, err := (prometheus.Gatherers{prometheus.GathererFunc(e.gather)}).Gather(); err != nil {
+	if _, err := (prometheus.Gatherers{prometheus.Gatherer(e)}).Gather(); err != nil {
 		t.Error(err)
 	}
-	problems, err := testutil.GatherAndLint(prometheus.GathererFunc(e.gather))
+	problems, err := testutil.GatherAndLint(prometheus.Gatherer(e))
 	must(t, err)
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
@@ -260,7 +260,7 @@ func BenchmarkScrape(b *testing.B) {
 			}
 		}
 	}
-	handler := New(e.Config)
+	handler := New(e.Config).Handler()
 	for _, encoding := range []string{"identity", "gzip"} {
 		b.Run(encoding, func(b *testing.B) {
 			var size, sent int64

@@ -19,7 +19,7 @@ type route struct {
 
 // invocations shows what versions did, and returns how many requests those of aliases had since the routing of the alias
 // last changed.
-func (e *exposition) invocations(f *families, now time.Time) map[route]uint64 {
+func (e *Exposition) invocations(f *families, now time.Time) map[route]uint64 {
 	count := f.counter("serin_invocations_total", "Invocations that ran, by the alias that callers named (empty for none) and the version that ran them.")
 	failed := f.counter("serin_invocation_errors_total", "Invocations that failed.")
 	throttled := f.counter("serin_throttles_total", "Invocations that were refused because too many ran.")
@@ -64,7 +64,7 @@ var kinds = func() (l [serin.OutcomeCount]*dto.LabelPair) {
 }()
 
 // shows reports whether a version is shown: it has been used lately, or an alias routes to it.
-func (e *exposition) shows(r *metrics.Reading, now time.Time) bool {
+func (e *Exposition) shows(r *metrics.Reading, now time.Time) bool {
 	f, ok := e.Table.Function(r.Function)
 	if !ok {
 		return false
@@ -77,7 +77,7 @@ func (e *exposition) shows(r *metrics.Reading, now time.Time) bool {
 }
 
 // aliases shows how aliases split their traffic, as they are told to and as they did since that last changed.
-func (e *exposition) aliases(f *families, recent map[route]uint64) {
+func (e *Exposition) aliases(f *families, recent map[route]uint64) {
 	set := f.gauge("serin_alias_weight_ratio", "The share of the requests that the alias routes to the version.")
 	seen := f.gauge("serin_alias_observed_ratio", "The share of the requests that the version had since the routing of the alias last changed.")
 	for function := range e.Table.Functions() {
@@ -101,7 +101,7 @@ func (e *exposition) aliases(f *families, recent map[route]uint64) {
 	}
 }
 
-func (e *exposition) concurrency(f *families) {
+func (e *Exposition) concurrency(f *families) {
 	f.gauge("serin_concurrency_limit", "How many invocations may run at a time.").add(float64(e.Concurrency))
 	running := f.gauge("serin_concurrent_invocations", "Invocations that run now, with those that wait for their turn.")
 	for _, r := range e.Recorder.Running() {
@@ -130,7 +130,7 @@ func (e *exposition) concurrency(f *families) {
 	}
 }
 
-func (e *exposition) events(f *families) {
+func (e *Exposition) events(f *families) {
 	received := f.counter("serin_events_received_total", "Asynchronous events that were accepted.")
 	dropped := f.counter("serin_events_dropped_total", "Events that ended without success, whether or not somebody was told.")
 	lost := f.counter("serin_events_lost_total", "Events that ended without success and that nobody was told of but the log.")

@@ -14,7 +14,7 @@ var phases = []serin.Phase{
 	serin.PhaseChecking, serin.PhaseRunning, serin.PhaseHeld, serin.PhasePromoting, serin.PhaseWatching, serin.PhaseRollingBack,
 }
 
-func (e *exposition) releases(f *families) {
+func (e *Exposition) releases(f *families) {
 	state := f.gauge("serin_release_state", "1 for the state that an active release is in, 0 for the others.")
 	weight := f.gauge("serin_release_canary_weight_ratio", "The share of the requests that the canary of an active release has now.")
 	value := f.gauge("serin_release_log10_e_value", "The evidence that the canary is worse, as the decimal logarithm of the e-value.")

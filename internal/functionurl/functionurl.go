@@ -32,6 +32,7 @@ import (
 	"serin"
 	"serin/internal/invoke"
 	"serin/internal/router"
+	"serin/internal/tracing"
 )
 
 // PathPrefix begins the path of a request that names its function URL by path.
@@ -142,7 +143,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // traceID returns the trace that a request takes part in, or begins one.
 func (h *Handler) traceID(r *http.Request) string {
-	if id := r.Header.Get("X-Amzn-Trace-Id"); id != "" && len(id) <= 256 {
+	if id := tracing.FromHeader(r.Header); id != "" && len(id) <= 256 {
 		return id
 	}
 	random := uuid.New()

@@ -18,6 +18,7 @@ import (
 	"serin/internal/executor"
 	"serin/internal/metrics"
 	"serin/internal/router"
+	"serin/internal/tracing"
 )
 
 // Config is what an [Invoker] works with.
@@ -32,6 +33,9 @@ type Config struct {
 	// LayersDir returns the directory with the contents of several packages, laid over each other.
 	LayersDir func(ctx context.Context, sha256hex ...string) (string, error)
 	Log       *slog.Logger
+	// Tracer is nil unless invocations are traced. ReleaseOf then says which release watches an alias, "" for none.
+	Tracer    *tracing.Tracer
+	ReleaseOf func(function, alias string) string
 }
 
 // Invoker runs invocations. It is safe for concurrent use.
@@ -169,6 +173,10 @@ func (i *Invoker) run(ctx context.Context, route router.Route, qualifier string,
 	if route.Alias != nil {
 		sample.Alias, sample.Routing = route.Alias.Name, route.Alias.Routing
 	}
+	var span tracing.Span
+	if i.Tracer != nil {
+		span = i.trace(&sample, call)
+	}
 	tally := i.Recorder.Tally(&sample)
 	tally.Started()
 	result, err := i.Executor.Invoke(ctx, spec, call)
@@ -177,6 +185,7 @@ func (i *Invoker) run(ctx context.Context, route router.Route, qualifier string,
 		if serin.KindOf(err) == serin.KindThrottled {
 			tally.Throttled(&sample)
 		}
+		span.Refuse(err)
 		return nil, err
 	}
 	sample.Outcome, sample.Duration = result.Outcome, result.Duration
@@ -193,6 +202,9 @@ func (i *Invoker) run(ctx context.Context, route router.Route, qualifier string,
 	}
 	seat.judge(&sample, result.Payload, in.Header, in.Judge != nil)
 	tally.Record(&sample)
+	if i.Tracer != nil {
+		span.End(ended(&sample, result))
+	}
 	return out, nil
 }
 

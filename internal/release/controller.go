@@ -51,6 +51,8 @@ type Config struct {
 	// Notify names whom to tell what happens to releases; Saved, if set, is called when there is something to tell.
 	Notify []string
 	Saved  func()
+	// Moved, if set, is called after each save of a release that this server drives.
+	Moved func(before, after *serin.Release)
 	// Transport carries requests to hooks; nil stands for the default one.
 	Transport http.RoundTripper
 }

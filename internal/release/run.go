@@ -353,6 +353,9 @@ func (r *run) save(ctx context.Context, next serin.Release, now time.Time) error
 	if len(notices) > 0 {
 		r.c.saved()
 	}
+	if r.c.Moved != nil {
+		r.c.Moved(&r.release, &next)
+	}
 	r.release, r.counted, r.checked, r.savedAt = next, nil, false, now
 	r.c.noteEnd(&next)
 	r.expect()

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	"errors"
@@ -37,15 +38,31 @@ func checkMetrics(who string) error {
 	}
 }
 
-// scrapes answers /metrics, nil if nobody may read it.
-func (s *server) scrapes() (http.Handler, error) {
-	if s.Metrics == MetricsOff {
-		return nil, nil
-	}
-	page := exposition.New(exposition.Config{
+// expose shows what was counted to those who scrape it and to a collector.
+func (s *server) expose(ctx context.Context) (err error) {
+	shown := exposition.New(exposition.Config{
 		Table: s.table, Recorder: s.recorder, Executor: s.executor, Releases: s.releases, Events: s.events, Commits: s.commits,
 		Concurrency: s.Concurrency, Now: time.Now, Log: s.Log,
 	})
+	if s.scrape, err = s.scrapes(shown.Handler()); err != nil {
+		return err
+	}
+	return s.tracer.Export(ctx, shown)
+}
+
+// releaseOf returns the id of the release that watches an alias, "" for none.
+func (s *server) releaseOf(function, alias string) string {
+	if r := s.releases.Active(function, alias); r != nil {
+		return r.ID
+	}
+	return ""
+}
+
+// scrapes answers /metrics, nil if nobody may read it.
+func (s *server) scrapes(page http.Handler) (http.Handler, error) {
+	if s.Metrics == MetricsOff {
+		return nil, nil
+	}
 	if s.Metrics == MetricsOpen {
 		return page, nil
 	}

@@ -43,6 +43,7 @@ import (
 	"serin/internal/sandbox"
 	"serin/internal/store"
 	"serin/internal/timeseries"
+	"serin/internal/tracing"
 )
 
 // Config is how a server runs.
@@ -74,7 +75,9 @@ type Config struct {
 	Network egress.Policy
 	// Metrics says who may read /metrics: MetricsToken, which is the default, MetricsOpen or MetricsOff.
 	Metrics string
-	Log     *slog.Logger
+	// OTLP says where spans and metrics are sent.
+	OTLP tracing.Settings
+	Log  *slog.Logger
 }
 
 // Ways to authenticate callers.
@@ -133,7 +136,8 @@ type server struct {
 	objects    *s3.Service
 	supporting supporting
 	commits    *exposition.Commits
-	scrape     http.Handler // nil for nobody
+	scrape     http.Handler    // nil for nobody
+	tracer     *tracing.Tracer // nil for none
 	console    *console.Console
 }
 
@@ -203,6 +207,9 @@ func (cfg *Config) check() error {
 func (s *server) build(ctx context.Context) (err error) {
 	place := serin.Place{Region: s.Region, Account: s.Account}
 	s.commits = exposition.NewCommits()
+	if s.tracer, err = tracing.Start(ctx, s.OTLP, place, s.Log); err != nil {
+		return err
+	}
 	s.store, err = store.Open(ctx, store.Config{
 		Dir: s.Data, Database: s.Database, AllowUnsafeCommit: s.AllowUnsafeCommit, Committed: s.commits.Observe, Log: s.Log,
 	})
@@ -231,6 +238,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	})
 	s.invoker = invoke.New(invoke.Config{
 		Place: place, Table: s.table, Executor: s.executor, Recorder: s.recorder, Queue: s.events, CodeDir: packages.Dir, LayersDir: packages.Layers, Log: s.Log,
+		Tracer: s.tracer, ReleaseOf: s.releaseOf,
 	})
 	s.capacity = capacity.New(capacity.Config{
 		Table: s.table, Executor: s.executor, Spec: s.invoker.Spec, KeepWarm: s.KeepWarm, Log: s.Log,
@@ -259,7 +267,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	}
 	s.releases = release.New(release.Config{
 		Store: s.store, Aliases: s.control, Recorder: s.recorder, Warmer: s.capacity, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
-		Invoke: s.invokeForCheck, VersionARN: place.FunctionARN, Notify: told, Saved: s.notifier.Wake,
+		Invoke: s.invokeForCheck, VersionARN: place.FunctionARN, Notify: told, Saved: s.notifier.Wake, Moved: s.tracer.Release,
 	})
 	s.metrics, err = timeseries.Open(ctx, timeseries.Config{Dir: filepath.Join(s.Data, "metrics"), Now: time.Now, Log: s.Log})
 	if err != nil {
@@ -267,7 +275,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	}
 	s.overview = &overview.Reader{Control: s.control, Releases: s.releases, Recorder: s.recorder, Now: time.Now, Log: s.Log}
 	s.cloudwatch = cloudwatch.New(cloudwatch.Config{Store: s.metrics, Recorder: s.recorder, Now: time.Now, Log: s.Log})
-	if s.scrape, err = s.scrapes(); err != nil {
+	if err := s.expose(ctx); err != nil {
 		return err
 	}
 	s.alarms = s.newAlarms(place)
@@ -381,6 +389,9 @@ func (s *server) close(ctx context.Context) error {
 	}
 	if s.metrics != nil {
 		err = errors.Join(err, s.metrics.Close(ctx))
+	}
+	if late := s.tracer.Close(ctx); late != nil { // it is away; that is no reason to have failed
+		s.Log.WarnContext(ctx, "the last spans and metrics could not be sent", "error", late)
 	}
 	if s.store != nil {
 		err = errors.Join(err, s.retract(), s.store.Close())
