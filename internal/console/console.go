@@ -88,6 +88,7 @@ func (c *Console) routes() http.Handler {
 		"{$}":                            c.showFunctions,
 		"functions/{function}":           c.showFunction,
 		"functions/{function}/series":    c.serveSeries,
+		"functions/{function}/compare":   c.showCompare,
 		"releases/{release}":             c.showRelease,
 		"releases/{release}/certificate": c.serveCertificate,
 		"live":                           c.serveLive,
@@ -95,6 +96,22 @@ func (c *Console) routes() http.Handler {
 		"{rest...}":                      c.showNothing,
 	} {
 		mux.Handle("GET "+Prefix+pattern, c.visited(show, false))
+	}
+	// What can be done: the page that shows it, and what does it.
+	for pattern, a := range map[string]struct{ show, do page }{
+		"new":                                  {c.showNew, c.create},
+		"functions/{function}/aliases":         {c.showAlias, c.saveAlias},
+		"functions/{function}/aliases/{alias}": {c.showAlias, c.saveAlias},
+		"functions/{function}/aliases/{alias}/rollback": {c.showRollback, c.rollBack},
+		"functions/{function}/ship":                     {c.showShip, c.ship},
+		"functions/{function}/publish":                  {c.showPublish, c.publish},
+		"functions/{function}/configuration":            {c.showConfiguration, c.saveConfiguration},
+		"functions/{function}/code":                     {c.showConfiguration, c.saveCode},
+		"functions/{function}/test":                     {c.showTest, c.test},
+		"releases/{release}/{command}":                  {c.showCommand, c.command},
+	} {
+		mux.Handle("GET "+Prefix+pattern, c.visited(a.show, false))
+		mux.Handle("POST "+Prefix+pattern, c.visited(a.do, true))
 	}
 	mux.Handle("POST "+Prefix+"logout", c.visited(c.logout, false))
 	return mux

@@ -31,8 +31,26 @@ func (c *Console) history(ctx context.Context, function string, newest int) ([]h
 		return nil, err
 	}
 	rows := make([]historyRow, 0, len(doc.Moves))
+	told := map[string]bool{} // releases whose end has moved the alias
 	for _, m := range doc.Moves {
 		rows = append(rows, moveRow(m))
+		if m.Cause != serin.CauseStep {
+			told[m.Release] = true
+		}
+	}
+	for i := range doc.Releases {
+		if r := &doc.Releases[i]; r.Phase == serin.PhaseEnded && !told[r.ReleaseID] {
+			row := historyRow{At: r.StartedAt.Add(time.Duration(r.DurationSeconds * float64(time.Second))), Alias: r.Alias, Reason: r.Reason.Text, Release: r.ReleaseID, Actor: r.Actor}
+			row.What, row.Tone = ended(r)
+			rows = append(rows, row)
+		}
+	}
+	entries, err := c.audit(ctx, function, newest)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		rows = append(rows, historyRow{At: e.At, Actor: e.Actor, What: e.Action, Reason: e.Detail})
 	}
 	slices.SortStableFunc(rows, func(a, b historyRow) int { return b.At.Compare(a.At) })
 	return rows[:min(len(rows), newest)], nil

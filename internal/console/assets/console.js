@@ -72,7 +72,7 @@ addEventListener("click", (e) => {
     openDialog(link.href);
   }
   if (e.target === dialog) dialog.close();
-  if (e.target.closest?.("[data-close]") && dialog?.open) { e.preventDefault(); dialog.close(); }
+  if (e.target.closest?.("[data-close]")) { if (dialog?.open) dialog.close(); else history.back(); }
   const copy = e.target.closest?.("[data-copy]");
   if (copy) navigator.clipboard.writeText(copy.dataset.copy || copy.parentElement.querySelector("code").textContent).then(() => toast("Copied"));
   for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(e.target)) menu.open = false;
@@ -87,6 +87,39 @@ addEventListener("submit", (e) => {
   if (form.method === "get") openDialog(`${action.split("?")[0]}?${fields}`);
   else openDialog(action, { method: "POST", body: fields });
 });
+
+// The form of an alias: the slider, the number and the resource follow each other.
+function showWeights(form) {
+  const f = form.elements;
+  const none = f.additional.value === "";
+  form.querySelector("[data-weight]").hidden = none;
+  const properties = { FunctionName: document.getElementById("main").dataset.function, FunctionVersion: f.version.value, Name: f.name?.value ?? form.dataset.alias };
+  if (f.description.value) properties.Description = f.description.value;
+  if (!none) properties.RoutingConfig = { AdditionalVersionWeights: [{ FunctionVersion: f.additional.value, FunctionWeight: Number((Number(f.percent.value) / 100).toPrecision(12)) }] };
+  f.resource.value = JSON.stringify({ Type: "AWS::Lambda::Alias", Properties: properties }, null, 2);
+}
+addEventListener("input", (e) => {
+  const form = e.target.closest?.("form[data-alias]");
+  if (!form) return;
+  const f = form.elements;
+  if (e.target.matches("[data-slider]")) f.percent.value = e.target.value;
+  if (e.target === f.percent) form.querySelector("[data-slider]").value = f.percent.value;
+  if (e.target !== f.resource) return showWeights(form);
+  try { // the text leads as far as it can be read; the server says what is wrong with the rest
+    const p = JSON.parse(f.resource.value).Properties;
+    const weights = p.RoutingConfig?.AdditionalVersionWeights ?? [];
+    const [version, weight] = Array.isArray(weights) ? [weights[0]?.FunctionVersion, weights[0]?.FunctionWeight] : Object.entries(weights)[0] ?? [];
+    f.version.value = p.FunctionVersion;
+    f.additional.value = version ?? "";
+    form.querySelector("[data-weight]").hidden = !version;
+    f.percent.value = form.querySelector("[data-slider]").value = 100 * (weight ?? 0);
+  } catch { /* half typed */ }
+});
+function prepare(within) {
+  for (const form of within.querySelectorAll("form[data-alias]")) form.querySelector("[data-weight]").hidden = form.elements.additional.value === "";
+}
+prepare(document);
+addEventListener("contentchange", (e) => prepare(e.detail));
 
 // Keys.
 let going = false;
