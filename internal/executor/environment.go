@@ -97,6 +97,7 @@ func (env *environment) initialise(ctx context.Context, limit time.Duration, pha
 	switch {
 	case err == nil && a == nil:
 		env.executor.wantZygotes(&env.interpreter)
+		env.executor.wantCode(&env.interpreter, env.spec)
 		env.logInit(took, phase, "", "")
 		return nil, took, nil
 	case err == nil:

@@ -151,6 +151,7 @@ type Executor struct {
 	cfg          Config
 	log          *slog.Logger
 	runtimeDir   string
+	codes        codeCache
 	settleTime   time.Duration
 	host         *sandbox.Host
 	zygotes      zygotes
@@ -201,6 +202,7 @@ func New(cfg Config) (*Executor, error) {
 		cfg:          cfg,
 		log:          cfg.Log,
 		runtimeDir:   filepath.Join(dir, "runtime"),
+		codes:        codeCache{dir: filepath.Join(dir, "code"), visited: map[string]bool{}},
 		settleTime:   defaultSettleTime,
 		interpreters: newInterpreters(cfg.Interpreters),
 		zygotes:      zygotes{ready: map[string][]*zygote{}, making: map[string]int{}},
@@ -277,6 +279,8 @@ func (e *Executor) writeRuntime() error {
 		os.WriteFile(filepath.Join(e.runtimeDir, "bootstrap.cjs"), nodeBootstrap, 0o644),
 		os.WriteFile(filepath.Join(e.runtimeDir, "streaming.cjs"), nodeStreaming, 0o644),
 		os.WriteFile(filepath.Join(e.runtimeDir, "zygote.cjs"), nodeZygote, 0o644),
+		os.WriteFile(filepath.Join(e.runtimeDir, "compile.cjs"), nodeCompile, 0o644),
+		os.WriteFile(filepath.Join(e.runtimeDir, "code.cjs"), nodeCode, 0o644),
 		os.WriteFile(filepath.Join(e.runtimeDir, "bootstrap.py"), pythonBootstrap, 0o644),
 	)
 }

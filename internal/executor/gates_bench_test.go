@@ -278,6 +278,9 @@ func BenchmarkColdZygote(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
+			if in.family == "nodejs" {
+				awaitCode(b, e, bench.spec)
+			}
 			var one *zygote
 			coldAgainstBare(b, e, bench.spec, func() bool {
 				e.zygotes.mu.Lock()

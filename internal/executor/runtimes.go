@@ -27,6 +27,10 @@ var (
 	nodeStreaming []byte
 	//go:embed runtime/zygote.cjs
 	nodeZygote []byte
+	//go:embed runtime/compile.cjs
+	nodeCompile []byte
+	//go:embed runtime/code.cjs
+	nodeCode []byte
 	//go:embed runtime/bootstrap.py
 	pythonBootstrap []byte
 )

@@ -183,16 +183,20 @@ func (z *zygote) start(in *Interpreter) error {
 }
 
 // become makes the zygote, whose sandbox has been entered, the runtime of a function.
-func (z *zygote) become(variables []string, dir string) error {
+func (z *zygote) become(variables []string, dir string, ahead *code) error {
+	if ahead == nil {
+		ahead = &code{}
+	}
 	env := make(map[string]string, len(variables))
 	for _, v := range variables {
 		name, value, _ := strings.Cut(v, "=")
 		env[name] = value
 	}
 	text, err := json.Marshal(struct {
-		Env map[string]string `json:"env"`
-		Dir string            `json:"dir"`
-	}{env, dir})
+		Env  map[string]string `json:"env"`
+		Dir  string            `json:"dir"`
+		Code []codeFile        `json:"code,omitempty"`
+	}{env, dir, ahead.files})
 	if err != nil {
 		return fmt.Errorf("describe the function: %w", err)
 	}
@@ -202,6 +206,11 @@ func (z *zygote) become(variables []string, dir string) error {
 	}
 	if _, err := z.socket.Write(append(frame, text...)); err != nil {
 		return err
+	}
+	if len(ahead.data) > 0 {
+		if _, err := z.socket.Write(ahead.data); err != nil {
+			return err
+		}
 	}
 	return z.socket.SetDeadline(time.Time{})
 }
@@ -220,7 +229,7 @@ func (z *zygote) end() {
 func (env *environment) adopt(z *zygote, api *session) (*sandbox.Process, *outputPipe, error) {
 	z.output.journal, z.output.source = env.journal, &env.journal.function
 	go z.output.run()
-	if err := z.become(env.variables(env.sandbox.Address, &env.paths), env.paths.Task); err != nil {
+	if err := z.become(env.variables(env.sandbox.Address, &env.paths), env.paths.Task, env.executor.codeOf(&env.interpreter, env.spec)); err != nil {
 		z.output.close()
 		_ = z.socket.Close()
 		return nil, nil, os.NewSyscallError("specialise", err)

@@ -1,6 +1,6 @@
 // Makes an interpreter wait, with what most functions need already loaded, until it is told which function it is for:
 // on descriptor 3, as the length of a JSON text in four bytes and the text, with all environment variables and the
-// working directory. What follows there is the Runtime API.
+// working directory, and the code that was compiled ahead. What follows there is the Runtime API.
 'use strict';
 
 const fs = require('fs');
@@ -8,7 +8,7 @@ const fs = require('fs');
 const socket = 3;
 
 function read(length) {
-  const data = Buffer.alloc(length);
+  const data = Buffer.allocUnsafe(length);
   for (let have = 0; have < length;) {
     const count = fs.readSync(socket, data, have, length - have);
     if (count === 0) {
@@ -37,6 +37,9 @@ module.exports = () => {
     if (process.env[name] !== value) { // setting TZ takes milliseconds
       process.env[name] = value;
     }
+  }
+  if (told.code) {
+    require('./code.cjs')(told.code, read(told.code.reduce((sum, { length }) => sum + length, 0)));
   }
   process.chdir(told.dir);
   require('module')._initPaths(); // NODE_PATH
