@@ -16,7 +16,7 @@ import (
 // layers only: never its own layer, never one above. docs/design.md says what each is for.
 var layers = [][]string{
 	{"serin", "serin/internal/evidence"},
-	{"serin/internal/egress", "serin/internal/sandbox", "serin/internal/template"},
+	{"serin/internal/egress", "serin/internal/sandbox", "serin/internal/sam", "serin/internal/template"},
 	{"serin/internal/bundle", "serin/internal/executor", "serin/internal/metrics", "serin/internal/recording", "serin/internal/router", "serin/internal/store", "serin/internal/timeseries", "serin/internal/tracing"},
 	{"serin/internal/capacity", "serin/internal/cloudwatch", "serin/internal/control", "serin/internal/identity", "serin/internal/invoke", "serin/internal/parameter", "serin/internal/release", "serin/internal/repository", "serin/internal/s3"},
 	{"serin/internal/alarm", "serin/internal/overview"},
