@@ -145,11 +145,11 @@ func TestDirectoryNames(t *testing.T) {
 	}
 }
 
-// TestDamagedFile overwrites half of a SQLite file.
+// TestDamagedFile overwrites the last quarter of a SQLite file.
 func TestDamagedFile(t *testing.T) {
 	cfg := store.Config{Dir: t.TempDir()}
 	s := open(t, cfg)
-	for i := range 50 {
+	for i := range 300 {
 		create(t, s, fmt.Sprint("f", i))
 	}
 	s.Close()
@@ -161,8 +161,8 @@ func TestDamagedFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	half := len(data) / 2 / 4096 * 4096
-	copy(data[half:], bytes.Repeat([]byte{0xa5}, len(data)-half))
+	from := len(data) / 4 * 3 / 4096 * 4096
+	copy(data[from:], bytes.Repeat([]byte{0xa5}, len(data)-from))
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
