@@ -36,6 +36,8 @@ type Config struct {
 	Repositories *repository.Service
 	// Alarms serves the operations on alarms of the same service; without it they are not implemented.
 	Alarms Alarms
+	// Logs serves the operations of CloudWatch Logs; without it they are not implemented.
+	Logs Logs
 	// S3 serves requests to S3, in path style, that have been authenticated; without it they are for no operation.
 	S3 http.Handler
 	// Log gets the cause of every error that the caller is not told.
@@ -68,6 +70,9 @@ func New(cfg Config) *API {
 	}
 	if cfg.Repositories != nil {
 		a.services = append(a.services, newECR(cfg.Repositories))
+	}
+	if cfg.Logs != nil {
+		a.services = append(a.services, newLogs(cfg.Logs))
 	}
 	return a
 }

@@ -116,6 +116,8 @@ func bind(v reflect.Value, document any, at string) error {
 		return bindStruct(v, document, at)
 	case reflect.Slice:
 		return bindList(v, document, at)
+	case reflect.Map:
+		return bindMap(v, document, at)
 	case reflect.String:
 		s, ok := document.(string)
 		if !ok {
@@ -179,6 +181,22 @@ func fieldOf(member string) string {
 		return member
 	}
 	return string(member[0]-'a'+'A') + member[1:]
+}
+
+func bindMap(v reflect.Value, document any, at string) error {
+	members, ok := document.(map[string]any)
+	if !ok {
+		return unfit(at, "a map")
+	}
+	v.Set(reflect.MakeMapWithSize(v.Type(), len(members)))
+	for key, member := range members {
+		value := reflect.New(v.Type().Elem()).Elem()
+		if err := bind(value, member, at+"."+key); err != nil {
+			return err
+		}
+		v.SetMapIndex(reflect.ValueOf(key), value)
+	}
+	return nil
 }
 
 func bindList(v reflect.Value, document any, at string) error {

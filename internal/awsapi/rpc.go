@@ -29,6 +29,7 @@ type service struct {
 	signing    string // in the scope of signatures: monitoring
 	version    string // of its query protocol: 2010-08-01
 	namespace  string // of its XML
+	json       string // the content type of its answers in awsJson
 	operations map[string]*rpcOperation
 	// wireError returns an error of the service as its callers read it.
 	wireError func(err error, requestID string) *wireError
@@ -46,6 +47,7 @@ type rpcOperation struct {
 func newService(schema *smithy.ServiceSchema, signing, version, namespace string) *service {
 	s := &service{
 		shape: schema.Schema.ID().Name, signing: signing, version: version, namespace: namespace, operations: map[string]*rpcOperation{},
+		json: "application/x-amz-json-1.0",
 	}
 	// The SDK has serializers for requests only; an output passes through them as if it were an input.
 	s.encoders = map[protocol]func(context.Context, *rpcOperation, smithy.Serializable) ([]byte, error){
@@ -238,7 +240,7 @@ func (s *service) reply(w http.ResponseWriter, proto protocol, op *rpcOperation,
 	case awsQuery:
 		writeBody(w, http.StatusOK, "text/xml", s.envelope(op.name, body, requestID))
 	default:
-		writeBody(w, http.StatusOK, "application/x-amz-json-1.0", body)
+		writeBody(w, http.StatusOK, s.json, body)
 	}
 }
 

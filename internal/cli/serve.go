@@ -73,6 +73,8 @@ token is in $SERIN_SLACK_TOKEN.`,
 	f.DurationVar(&cfg.QueueWait, "queue-wait", 0, "let an invocation beyond a concurrency limit wait for its turn this long; 0s answers 429 at once, as AWS does")
 	f.DurationVar(&cfg.KeepWarm, "keep-warm", server.DefaultKeepWarm, "how long a version that a release has replaced stays warm for a rollback")
 	f.IntVar(&cfg.KeepVersions, "keep-versions", 0, "every hour, remove versions but the newest `N` of each function and what a rollback needs: see serin prune (default all stay)")
+	f.DurationVar(&cfg.LogRetention, "log-retention", server.DefaultLogRetention, "how long log events are kept, unless their group has a retention of its own; 0s keeps them for ever")
+	f.Int64Var(&cfg.LogSize, "log-size", server.DefaultLogSize, "what all log events may take on disk, in bytes; the oldest go first; 0 for no bound")
 	f.StringArrayVar(&targets, "notify", nil, "tell a `TARGET` what happens to releases: a URL, or slack:CHANNEL; may be repeated")
 	f.BoolVarP(&verbose, "verbose", "v", false, "log more")
 	f.BoolVar(&asJSON, "log-json", false, "log as JSON")

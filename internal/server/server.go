@@ -28,12 +28,14 @@ import (
 	"serin/internal/bundle"
 	"serin/internal/capacity"
 	"serin/internal/cloudwatch"
+	"serin/internal/cloudwatchlogs"
 	"serin/internal/console"
 	"serin/internal/control"
 	"serin/internal/egress"
 	"serin/internal/executor"
 	"serin/internal/exposition"
 	"serin/internal/invoke"
+	"serin/internal/logs"
 	"serin/internal/metrics"
 	"serin/internal/notify"
 	"serin/internal/overview"
@@ -67,6 +69,10 @@ type Config struct {
 	AllowUnsafeCommit bool
 	// MaxObject bounds the objects that are uploaded to S3, in bytes; 0 for 5 GiB.
 	MaxObject int64
+	// LogRetention is how long log events are kept unless their group says otherwise; 0 for ever.
+	LogRetention time.Duration
+	// LogSize bounds what all log events take on disk, in bytes; the oldest go first. 0 for no bound.
+	LogSize int64
 	// Isolation says what happens if the kernel does not grant everything that isolates functions.
 	Isolation sandbox.Isolation
 	// KeepVersions is how many of the newest versions of each function stay that nothing needs; 0 for all.
@@ -98,6 +104,12 @@ type Ready struct {
 
 // DefaultKeepWarm is how long a version that a release has replaced stays warm unless told otherwise.
 const DefaultKeepWarm = 15 * time.Minute
+
+// What is kept of logs unless told otherwise.
+const (
+	DefaultLogRetention = 30 * 24 * time.Hour
+	DefaultLogSize      = 4 << 30 // bytes
+)
 
 const (
 	// spareSandboxes hides most of what a sandbox costs from cold starts that do not come in bursts.
@@ -132,6 +144,8 @@ type server struct {
 	metrics    *timeseries.Store
 	cloudwatch *cloudwatch.Service
 	alarms     *alarm.Service
+	logs       *logs.Store
+	logsAPI    *cloudwatchlogs.Service
 	overview   *overview.Reader
 	objects    *s3.Service
 	supporting supporting
@@ -197,6 +211,9 @@ func (cfg *Config) check() error {
 	if cfg.KeepVersions < 0 {
 		return serin.Errorf(serin.KindInvalid, "--keep-versions %d: want 0 or more", cfg.KeepVersions)
 	}
+	if cfg.LogRetention < 0 || cfg.LogSize < 0 {
+		return serin.Errorf(serin.KindInvalid, "--log-retention %s, --log-size %d: want 0 or more", cfg.LogRetention, cfg.LogSize)
+	}
 	if cfg.KeepWarm < 0 {
 		return serin.Errorf(serin.KindInvalid, "--keep-warm %s: want 0s or more", cfg.KeepWarm)
 	}
@@ -223,8 +240,15 @@ func (s *server) build(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("unpacked packages: %w", err)
 	}
+	s.logs, err = logs.Open(ctx, logs.Config{
+		Dir: filepath.Join(s.Data, "logs"), Retention: s.LogRetention, MaxBytes: s.LogSize, Now: time.Now, Log: s.Log,
+	})
+	if err != nil {
+		return err
+	}
+	s.logsAPI = cloudwatchlogs.New(cloudwatchlogs.Config{Place: place, Store: s.logs, Now: time.Now, Log: s.Log})
 	s.executor, err = executor.New(executor.Config{
-		Dir: filepath.Join(s.Data, "run"), Region: s.Region, Isolation: s.Isolation, Network: s.Network,
+		Dir: filepath.Join(s.Data, "run"), Region: s.Region, Isolation: s.Isolation, Network: s.Network, Logs: s.logsAPI.Sink,
 		SpareSandboxes: spareSandboxes, Log: s.Log,
 		MaxEnvironments: s.Concurrency, Limits: s.limits, QueueWait: s.QueueWait,
 	})
@@ -341,6 +365,7 @@ func (s *server) serve(ctx context.Context, ready func(Ready)) error {
 	group.Go(func() error { return s.notifier.Run(inner) })
 	group.Go(func() error { return s.keepPruning(inner) })
 	group.Go(func() error { return s.metrics.Run(inner) })
+	group.Go(func() error { return s.logs.Run(inner) })
 	group.Go(func() error { return s.cloudwatch.Run(inner) })
 	group.Go(func() error { return s.alarms.Run(inner) })
 	group.Go(func() error { return s.events.Run(inner, s.invoker.Invoke) })
@@ -387,6 +412,9 @@ func (s *server) close(ctx context.Context) error {
 		defer cancel()
 		err = s.executor.Close(bounded)
 	}
+	if s.logs != nil {
+		err = errors.Join(err, s.logs.Close(ctx))
+	}
 	if s.metrics != nil {
 		err = errors.Join(err, s.metrics.Close(ctx))
 	}
@@ -409,7 +437,7 @@ func (s *server) routes(stopping context.Context) http.Handler {
 	own.HandleFunc("POST "+consoleLinkPath, s.serveConsoleLink)
 	own.Handle("GET "+codePath+"{sha256}", s.auth.Wrap(http.HandlerFunc(s.serveCode), 0))
 	aws := awsapi.New(awsapi.Config{
-		Auth: s.auth, Lambda: s.control, Invoke: s.invoke, CloudWatch: s.cloudwatch, Alarms: s.alarms, S3: s.objects.Handler(),
+		Auth: s.auth, Lambda: s.control, Invoke: s.invoke, CloudWatch: s.cloudwatch, Alarms: s.alarms, Logs: s.logsAPI, S3: s.objects.Handler(),
 		Parameters: s.supporting.parameters, Identity: s.supporting.identity, Repositories: s.supporting.repositories, Log: s.Log,
 	})
 	if s.scrape != nil {
