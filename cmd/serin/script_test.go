@@ -54,6 +54,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"await": awaitReady, "terminate": terminate, "exits": exits, "json": jsonMember, "events": eventTypes,
 			"release-active": releaseActive, "move-alias": moveAlias,
+			"record-id": recordID,
 		},
 	})
 }
@@ -191,4 +192,11 @@ func moveAlias(ts *testscript.TestScript, _ bool, args []string) {
 		RoutingConfig: &types.AliasRoutingConfiguration{AdditionalVersionWeights: map[string]float64{}},
 	})
 	ts.Check(err)
+}
+
+// recordID (record-id FILE NAME) puts the id of the first recording of a list into an environment variable.
+func recordID(ts *testscript.TestScript, _ bool, args []string) {
+	var all []struct{ ID string }
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &all))
+	ts.Setenv(args[1], all[0].ID)
 }

@@ -142,9 +142,25 @@ func call[T any](ctx context.Context, c *Client, method, path string, in any) (*
 			return nil, fmt.Errorf("encode request: %w", err)
 		}
 	}
+	status, answer, err := c.exchange(ctx, method, path, body)
+	if err != nil {
+		return nil, err
+	}
+	if status >= 300 {
+		return nil, remoteError(status, answer)
+	}
+	out := new(T)
+	if err := json.Unmarshal(answer, out); err != nil {
+		return nil, fmt.Errorf("the answer of %s is not a Serin document: %w", c.endpoint, err)
+	}
+	return out, nil
+}
+
+// exchange sends a signed request and returns the status and the body of the answer.
+func (c *Client) exchange(ctx context.Context, method, path string, body []byte) (int, []byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.endpoint+Prefix+path, bytes.NewReader(body))
 	if err != nil {
-		return nil, fmt.Errorf("endpoint %s: %w", c.endpoint, err)
+		return 0, nil, fmt.Errorf("endpoint %s: %w", c.endpoint, err)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	if c.Actor != "" {
@@ -153,24 +169,17 @@ func call[T any](ctx context.Context, c *Client, method, path string, in any) (*
 	digest := sha256.Sum256(body)
 	if c.credentials.AccessKeyID != "" {
 		if err := c.signer.SignHTTP(ctx, c.credentials, req, hex.EncodeToString(digest[:]), Service, c.region, time.Now()); err != nil {
-			return nil, fmt.Errorf("sign request: %w", err)
+			return 0, nil, fmt.Errorf("sign request: %w", err)
 		}
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
-		return nil, fmt.Errorf("read answer: %w", err)
+		return 0, nil, fmt.Errorf("read answer: %w", err)
 	}
-	if resp.StatusCode >= 300 {
-		return nil, remoteError(resp.StatusCode, answer)
-	}
-	out := new(T)
-	if err := json.Unmarshal(answer, out); err != nil {
-		return nil, fmt.Errorf("the answer of %s is not a Serin document: %w", c.endpoint, err)
-	}
-	return out, nil
+	return resp.StatusCode, answer, nil
 }

@@ -11,12 +11,14 @@ import (
 
 	"serin"
 	"serin/internal/overview"
+	"serin/internal/recording"
 	"serin/internal/release"
 )
 
 // Config is what the handlers work with.
 type Config struct {
 	*overview.Reader
+	Recordings *recording.Recorder
 	// Stopping ends when the server begins to shut down: nobody is kept waiting then.
 	Stopping context.Context
 }
@@ -39,6 +41,11 @@ func New(cfg Config) http.Handler {
 		"GET releases/{id}/certificate":    h.certificate,
 		"POST rollback":                    h.rollback,
 		"POST prune":                       h.prune,
+		"POST recordings":                  h.record,
+		"GET recordings":                   h.recordings,
+		"GET recordings/{id}":              h.recording,
+		"POST recordings/{id}/stop":        h.stopRecording,
+		"DELETE recordings/{id}":           h.deleteRecording,
 		"GET functions":                    h.functions,
 		"GET functions/{function}":         h.status,
 		"GET functions/{function}/history": h.history,
@@ -57,6 +64,7 @@ func New(cfg Config) http.Handler {
 			write(w, http.StatusOK, out)
 		})
 	}
+	mux.HandleFunc("GET "+Prefix+"recordings/{id}/file", h.recordingFile)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, serin.Errorf(serin.KindNotFound, "%s %s is not part of Serin's API.", r.Method, r.URL.Path))
 	})

@@ -102,7 +102,7 @@ func (a *app) root() *cobra.Command {
 		a.initCommand(), a.serveCommand(), a.envCommand(), a.doctorCommand(), a.demoCommand(),
 		a.shipCommand(), a.statusCommand(), a.rollbackCommand(), a.historyCommand(), a.versionsCommand(), a.routingCommand(),
 		a.promoteCommand(), a.holdCommand(), a.resumeCommand(), a.approveCommand(), a.skipCommand(), a.abortCommand(),
-		a.drillCommand(), a.verifyCommand(), a.pruneCommand(),
+		a.drillCommand(), a.verifyCommand(), a.pruneCommand(), a.recordCommand(), a.replayCommand(),
 		a.consoleCommand(), a.invokeCommand(), a.versionCommand(),
 	)
 	return root

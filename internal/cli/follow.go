@@ -68,7 +68,7 @@ func pause(ctx context.Context, d time.Duration) {
 
 // patiently asks again for as long as the server may be restarting. An answer that will not change by asking
 // again is final.
-func patiently(ctx context.Context, ask func() (*api.ReleaseDocument, error)) (*api.ReleaseDocument, error) {
+func patiently[T any](ctx context.Context, ask func() (T, error)) (T, error) {
 	since := time.Now()
 	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
 		d, err := ask()

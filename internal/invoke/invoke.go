@@ -17,6 +17,7 @@ import (
 	"serin"
 	"serin/internal/executor"
 	"serin/internal/metrics"
+	"serin/internal/recording"
 	"serin/internal/router"
 	"serin/internal/tracing"
 )
@@ -28,6 +29,8 @@ type Config struct {
 	Executor *executor.Executor
 	Recorder *metrics.Recorder
 	Queue    *Queue // takes invocations of type Event
+	// Recordings takes part of what aliases are asked; nil for none.
+	Recordings *recording.Recorder
 	// CodeDir returns the directory with the unpacked package of a SHA-256 in hexadecimal.
 	CodeDir func(ctx context.Context, sha256hex string) (string, error)
 	// LayersDir returns the directory with the contents of several packages, laid over each other.
@@ -205,7 +208,20 @@ func (i *Invoker) run(ctx context.Context, route router.Route, qualifier string,
 	if i.Tracer != nil {
 		span.End(ended(&sample, result))
 	}
+	if i.Recordings.On() && route.Alias != nil {
+		i.record(&sample, call, out, in)
+	}
 	return out, nil
+}
+
+// record offers an invocation by an alias to the recordings. What a program has made up is none that anybody wants again.
+func (i *Invoker) record(sample *metrics.Sample, call *executor.Invocation, out *Response, in *Request) {
+	if len(in.Header[serin.SyntheticHeader]) > 0 {
+		return
+	}
+	i.Recordings.Observe(sample.Function, sample.Alias, &recording.Call{
+		Start: sample.Start, Duration: sample.Duration, Version: out.ExecutedVersion, Event: call.Payload, Answer: out.Payload, Error: out.FunctionError,
+	})
 }
 
 // judged is the outcome of an invocation whose function has reported no error.

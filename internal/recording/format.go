@@ -1,9 +1,13 @@
-// Package recording reads recorded invocations of an alias, so that they can be sent again: through the alias while a
-// release runs, or to a version, to compare what it answers.
+// Package recording keeps a sample of the invocations that an alias has, so that they can be sent again: through the
+// alias while a release runs, or to a version, to compare what it answers.
 //
 // A recording is a text file with a JSON document per line: a [Header], then an [Entry] for each invocation. A file
 // whose first line is no header is a list of events without times, so what people write by hand is read by the same
 // code.
+//
+// A [Recorder] is asked about every invocation. While nothing is recorded that costs one atomic load; else invocations
+// of the alias that are drawn are copied and handed to a goroutine that redacts and writes. It never waits: what cannot
+// be taken at once is counted as missed.
 package recording
 
 import (

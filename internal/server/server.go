@@ -39,6 +39,7 @@ import (
 	"serin/internal/metrics"
 	"serin/internal/notify"
 	"serin/internal/overview"
+	"serin/internal/recording"
 	"serin/internal/release"
 	"serin/internal/router"
 	"serin/internal/s3"
@@ -140,6 +141,7 @@ type server struct {
 	releases   *release.Controller
 	notifier   *notify.Notifier
 	recorder   *metrics.Recorder
+	recordings *recording.Recorder
 	auth       *awsapi.Authenticator
 	metrics    *timeseries.Store
 	cloudwatch *cloudwatch.Service
@@ -260,9 +262,13 @@ func (s *server) build(ctx context.Context) (err error) {
 	s.events = invoke.NewQueue(invoke.QueueConfig{
 		Place: place, Store: s.store, Table: s.table, Recorder: s.recorder, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
 	})
+	if s.recordings, err = recording.Open(recording.Dir(s.Data), time.Now, s.Log); err != nil {
+		return err
+	}
 	s.invoker = invoke.New(invoke.Config{
 		Place: place, Table: s.table, Executor: s.executor, Recorder: s.recorder, Queue: s.events, CodeDir: packages.Dir, LayersDir: packages.Layers, Log: s.Log,
 		Tracer: s.tracer, ReleaseOf: s.releaseOf,
+		Recordings: s.recordings,
 	})
 	s.capacity = capacity.New(capacity.Config{
 		Table: s.table, Executor: s.executor, Spec: s.invoker.Spec, KeepWarm: s.KeepWarm, Log: s.Log,
@@ -364,6 +370,7 @@ func (s *server) serve(ctx context.Context, ready func(Ready)) error {
 	group.Go(func() error { return s.releases.Run(inner) })
 	group.Go(func() error { return s.notifier.Run(inner) })
 	group.Go(func() error { return s.keepPruning(inner) })
+	group.Go(func() error { return s.recordings.Run(inner) })
 	group.Go(func() error { return s.metrics.Run(inner) })
 	group.Go(func() error { return s.logs.Run(inner) })
 	group.Go(func() error { return s.cloudwatch.Run(inner) })
@@ -433,7 +440,7 @@ func (s *server) endpoint() string { return "http://" + s.Listen }
 func (s *server) routes(stopping context.Context) http.Handler {
 	own := http.NewServeMux()
 	own.HandleFunc("GET "+healthPath, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
-	own.Handle(api.Prefix, s.auth.Wrap(api.New(api.Config{Reader: s.overview, Stopping: stopping}), maxAPIBody))
+	own.Handle(api.Prefix, s.auth.Wrap(api.New(api.Config{Reader: s.overview, Recordings: s.recordings, Stopping: stopping}), maxAPIBody))
 	own.HandleFunc("POST "+consoleLinkPath, s.serveConsoleLink)
 	own.Handle("GET "+codePath+"{sha256}", s.auth.Wrap(http.HandlerFunc(s.serveCode), 0))
 	aws := awsapi.New(awsapi.Config{
