@@ -177,6 +177,8 @@ type Release struct {
 	Signals Signals `json:"signals,omitzero"`
 	// Thresholds are what durations are compared with.
 	Thresholds Thresholds `json:"thresholds,omitzero"`
+	// Alarms is what the policy's alarms said when they were looked at last.
+	Alarms []AlarmState `json:"alarms,omitempty"`
 	// Judgements are the verdicts that changed something, the oldest first.
 	Judgements []Judgement `json:"judgements,omitempty"`
 	// Evidence is the saved state of the evidence package.
@@ -205,6 +207,9 @@ func (r *Release) SignalStates() []SignalState {
 		case both && len(r.Thresholds.Latency) == 0:
 			s.Live, s.Why = false, "the baseline has had too few requests to compare with"
 		}
+	}
+	for _, a := range r.Alarms {
+		states = append(states, a.signal())
 	}
 	return states
 }

@@ -69,6 +69,9 @@ type Policy struct {
 	// when the canary has been promoted: if it does not hold, the baseline comes back.
 	Before []Check `json:"before,omitempty"`
 	After  []Check `json:"after,omitempty"`
+	// Alarms are the names of CloudWatch alarms, or their ARNs, that veto: the canary gets no traffic while one of them
+	// is in ALARM, and is rolled back if it comes to that. Force passes over them.
+	Alarms []string `json:"alarms,omitempty"`
 	// Force is why the canary gets everything at once, without evidence: a fix that cannot wait.
 	Force string `json:"force,omitempty"`
 }
@@ -114,6 +117,9 @@ func (p Policy) Check() error {
 		return err
 	}
 	if err := p.checkSignals(); err != nil {
+		return err
+	}
+	if err := p.checkAlarms(); err != nil {
 		return err
 	}
 	for _, checks := range [][]Check{p.Before, p.After} {

@@ -163,6 +163,18 @@ func (e *entry) step() time.Duration {
 	return time.Minute
 }
 
+// States returns what alarms say now, in the order of their names, which may be ARNs. It does not wait for anything.
+func (s *Service) States(names []string) []serin.AlarmState {
+	states := make([]serin.AlarmState, len(names))
+	for i, name := range names {
+		states[i].Name = name
+		if e, ok := s.alarm(nameIn(name, s.Place)); ok {
+			states[i].State, states[i].Reason = serin.AlarmValue(e.State.Value), e.State.Reason
+		}
+	}
+	return states
+}
+
 func arnOf(place serin.Place, name string) string {
 	return fmt.Sprintf("arn:aws:cloudwatch:%s:%s:alarm:%s", place.Region, place.Account, name)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"serin"
@@ -168,11 +169,16 @@ func settle(d *api.ReleaseDocument) (code int, settled bool) {
 		return exitAborted, true
 	case d.Outcome == serin.EndingRefused:
 		return exitPreflight, true
-	case d.Verdict == serin.VerdictWorse, failedCheck(d.Checks):
+	case d.Verdict == serin.VerdictWorse, failedCheck(d.Checks), vetoed(d.Alarms):
 		return exitWorse, true
 	default:
 		return exitNotEnough, true
 	}
+}
+
+// vetoed reports whether an alarm ended a release that was rolled back.
+func vetoed(alarms []serin.AlarmState) bool {
+	return slices.ContainsFunc(alarms, func(a serin.AlarmState) bool { return a.State == serin.AlarmOn })
 }
 
 // see takes in a document, unless the answer to a command was newer.

@@ -33,12 +33,12 @@ var projectKeys = map[string]string{
 	"function": "function", "alias": "alias", "runtime": "runtime", "handler": "handler", "role": "role",
 	"memory": "memory", "timeout": "timeout", "env": "env", "build": "build", "package": "package",
 	"preset": "preset", "steps": "steps", "pace": "pace", "watch": "watch", "holdback": "holdback", "bake": "bake", "maxWait": "max-wait", "onBlind": "on-blind", "alpha": "alpha",
-	"maxHarm": "max-harm", "signals": "signals", "maxSlowdown": "max-slowdown", "smokeEvent": "smoke-event", "smokeHttp": "smoke-http", "beforeTraffic": "before-traffic",
+	"maxHarm": "max-harm", "signals": "signals", "alarms": "alarm", "maxSlowdown": "max-slowdown", "smokeEvent": "smoke-event", "smokeHttp": "smoke-http", "beforeTraffic": "before-traffic",
 	"afterTraffic": "after-traffic", "checkTimeout": "check-timeout", "smoke": "smoke", "traffic": "traffic", "trafficRate": "traffic-rate", "rate": "rate", "routingKey": "routing-key", "pins": "pins", "keep": "keep",
 }
 
 // listKeys are those that may have several values, each of which sets the flag once more.
-var listKeys = []string{"smokeEvent", "smokeHttp", "beforeTraffic", "afterTraffic"}
+var listKeys = []string{"alarms", "smokeEvent", "smokeHttp", "beforeTraffic", "afterTraffic"}
 
 // commaKeys are those whose list is one value of the flag.
 var commaKeys = []string{"steps", "signals"}

@@ -27,7 +27,7 @@ func TestParseProject(t *testing.T) {
 		}
 	}
 	for text, part := range map[string]string{
-		"memroy: 256":                      `line 1: "memroy" is not a setting; there are afterTraffic, alias`,
+		"memroy: 256":                      `line 1: "memroy" is not a setting; there are afterTraffic, alarms, alias`,
 		"version: 3":                       "not a setting", // a flag, but not a setting
 		"function: a\nfunction: b":         "line 2",
 		"- a":                              "line 1: want lines like function: hello",

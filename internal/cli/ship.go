@@ -111,6 +111,7 @@ func policyFlags(f *pflag.FlagSet, policy *serin.Policy) {
 	f.Float64Var(&policy.Alpha, "alpha", policy.Alpha, "bound on the probability of rolling back a version that is no worse")
 	f.Float64Var(&policy.MaxHarm, "max-harm", policy.MaxHarm, "increase of the error rate to exclude before everything moves")
 	f.Var((*signalsValue)(&policy.Signals), "signals", "what to roll back for: errors, latency, cold-starts")
+	f.StringArrayVar(&policy.Alarms, "alarm", nil, "CloudWatch alarm that vetoes: no traffic while it is in ALARM; may be repeated")
 	f.Float64Var(&policy.MaxSlowdown, "max-slowdown", policy.MaxSlowdown, "how many times as long a request may take")
 	f.Var((*durationValue)(&policy.Watch), "watch", "after the promotion, keep the old version at hand for so long")
 	f.Float64Var(&policy.Holdback, "holdback", 0, "percentage that the old version keeps during the watch, to compare with")

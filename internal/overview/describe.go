@@ -28,7 +28,7 @@ func (o *Reader) Summary(r *serin.Release) ReleaseDocument {
 		ReleaseID: r.ID, Target: "serin", Function: r.Function, Alias: r.Alias,
 		From: o.Version(r.Function, r.Baseline), To: o.Version(r.Function, r.Canary), Changed: []string{},
 		Steps: r.Steps, Verdict: r.Verdict, Outcome: r.Ending, Actor: r.Actor, Message: r.Message,
-		StartedAt: r.StartedAt, Phase: r.Phase, Step: r.Step, Policy: r.Policy, Blind: r.Blind, WatchUntil: r.WatchUntil, Judgements: r.Judgements, Checks: r.Checks, Log: r.Log,
+		StartedAt: r.StartedAt, Phase: r.Phase, Step: r.Step, Policy: r.Policy, Blind: r.Blind, WatchUntil: r.WatchUntil, Judgements: r.Judgements, Checks: r.Checks, Alarms: r.Alarms, Log: r.Log,
 		Signals: describeSignals(r), HeldBy: r.HeldBy, Saved: r.Version,
 	}
 	if d.Steps == nil {

@@ -41,6 +41,8 @@ type ReleaseDocument struct {
 	// Log is what has happened, and Untold whom the server has not been able to tell.
 	Log    []serin.ReleaseEvent `json:"log,omitempty"`
 	Untold []Untold             `json:"untold,omitempty"`
+	// Alarms is what the alarms that may veto said when they were looked at last.
+	Alarms []serin.AlarmState `json:"alarms,omitempty"`
 	// Checks are what was checked before and after the traffic.
 	Checks []serin.CheckRun `json:"checks,omitempty"`
 	// Signals is what was observed since the release began.

@@ -53,6 +53,8 @@ type Config struct {
 	Saved  func()
 	// Moved, if set, is called after each save of a release that this server drives.
 	Moved func(before, after *serin.Release)
+	// Alarms returns what alarms say now, each under the name by which it was asked for; nil if there are none here.
+	Alarms func(names []string) []serin.AlarmState
 	// Transport carries requests to hooks; nil stands for the default one.
 	Transport http.RoundTripper
 }
@@ -137,6 +139,9 @@ func (c *Controller) Start(ctx context.Context, req Request) (*serin.Release, er
 	if err := c.preflight(r, alias); err != nil {
 		return nil, err
 	}
+	if err := c.checkAlarms(r); err != nil {
+		return nil, err
+	}
 	r.Baseline = alias.Routing.Version
 	r.Applied = serin.Routing{Version: r.Baseline}
 	if history := c.Recorder.Counts(r.Function, r.Baseline); history.Requests > 0 {
@@ -209,6 +214,9 @@ func (c *Controller) preflight(r *serin.Release, alias *serin.Alias) error {
 
 // startWithout makes the alias: there is no baseline and so nothing to compare with.
 func (c *Controller) startWithout(ctx context.Context, r *serin.Release) (*serin.Release, error) {
+	if err := c.checkAlarms(r); err != nil {
+		return nil, err
+	}
 	r.Baseline, r.Verdict, r.Ending = serin.Latest, serin.VerdictNone, serin.EndingPromoted
 	r.Want = serin.Routing{Version: r.Canary}
 	r.Reason = "the alias is new, so there was nothing to compare with"

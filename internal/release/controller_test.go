@@ -117,7 +117,9 @@ type world struct {
 	// transport carries requests to hooks.
 	transport transport
 	log       slog.Handler
-	notify    []string
+	// alarmState is what every alarm says; set before a release names one.
+	alarmState atomic.Pointer[serin.AlarmState]
+	notify     []string
 	// timing is how long a request to a version takes, and its initialisation; nil is a millisecond.
 	timing func(*rand.Rand, serin.VersionNumber) (duration, initialisation time.Duration)
 }
@@ -147,7 +149,7 @@ func (w *world) run(meanwhile ...func()) {
 	w.Controller = release.New(release.Config{
 		Store: w.store, Aliases: w.aliases, Recorder: w.recorder, Warmer: w.warmer, Now: time.Now,
 		NewID: func() string { return "release-" + strconv.FormatInt(w.ids.Add(1), 10) }, Log: slog.New(w.log), Notify: w.notify,
-		Invoke: w.hooks.invoke, Transport: transport(func(r *http.Request) (*http.Response, error) { return w.transport(r) }),
+		Alarms: w.alarms, Invoke: w.hooks.invoke, Transport: transport(func(r *http.Request) (*http.Response, error) { return w.transport(r) }),
 		VersionARN: func(function, version string) string {
 			return "arn:aws:lambda:us-east-1:000000000000:function:" + function + ":" + version
 		},
@@ -164,6 +166,21 @@ func (w *world) run(meanwhile ...func()) {
 		}
 	}()
 	synctest.Wait()
+}
+
+// alarms returns what alarms say.
+func (w *world) alarms(names []string) []serin.AlarmState {
+	states := make([]serin.AlarmState, len(names))
+	for i, name := range names {
+		states[i] = *w.alarmState.Load()
+		states[i].Name = name
+	}
+	return states
+}
+
+// alarm makes all alarms say something.
+func (w *world) alarm(state serin.AlarmValue, reason string) {
+	w.alarmState.Store(&serin.AlarmState{State: state, Reason: reason})
 }
 
 func (w *world) kill() {

@@ -29,6 +29,9 @@ func decide(r serin.Release, alias *serin.Alias, ev *evidence.Evidence, now time
 	default:
 		return conflict(r, fmt.Sprintf("the alias was changed by somebody else to %s", describe(alias.Routing)), now)
 	}
+	if vetoed, ok := veto(r, now); ok {
+		return vetoed
+	}
 	switch r.Phase {
 	case serin.PhaseChecking:
 		return beforeTraffic(r, now)

@@ -231,7 +231,7 @@ func (r *run) step(ctx context.Context) (pause time.Duration) {
 	now := r.c.Now().UTC()
 	wait := r.count(now)
 	alias := r.alias()
-	next := recordVerdict(&r.release, decide(r.release, alias, r.evidence, now), r.evidence, now)
+	next := recordVerdict(&r.release, decide(r.c.seen(r.release), alias, r.evidence, now), r.evidence, now)
 	if changed := !reflect.DeepEqual(next, r.release); changed || r.checked || len(r.counted) > 0 && now.Sub(r.savedAt) >= saveEvery {
 		if err := r.save(ctx, next, now); err != nil {
 			return r.failed(ctx, "save release", err)
