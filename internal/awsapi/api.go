@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"serin"
+	"serin/internal/cloudformation"
 	"serin/internal/identity"
 	"serin/internal/parameter"
 	"serin/internal/repository"
@@ -36,6 +37,8 @@ type Config struct {
 	Repositories *repository.Service
 	// Alarms serves the operations on alarms of the same service; without it they are not implemented.
 	Alarms Alarms
+	// CloudFormation serves the operations on stacks; without it they are not implemented.
+	CloudFormation *cloudformation.Service
 	// Logs serves the operations of CloudWatch Logs; without it they are not implemented.
 	Logs Logs
 	// S3 serves requests to S3, in path style, that have been authenticated; without it they are for no operation.
@@ -71,6 +74,9 @@ func New(cfg Config) *API {
 	if cfg.Repositories != nil {
 		a.services = append(a.services, newECR(cfg.Repositories))
 	}
+	if cfg.CloudFormation != nil {
+		a.services = append(a.services, newCloudFormation(cfg.CloudFormation))
+	}
 	if cfg.Logs != nil {
 		a.services = append(a.services, newLogs(cfg.Logs))
 	}
@@ -99,6 +105,9 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, proto protocol, c *c
 		return err
 	}
 	limit := bodyLimit{bytes: maxOtherBody}
+	if proto == awsQuery && signedService(r, c.query) == "cloudformation" {
+		limit.bytes = maxTemplateBody
+	}
 	var op *operation
 	if proto == restJSON {
 		if op, c.labels = a.routes.find(r.Method, r.URL.EscapedPath(), c.query); op != nil {

@@ -172,9 +172,10 @@ var refusedOperations = []*smithy.Schema{
 
 // Sizes of request bodies, in bytes.
 const (
-	maxUploadBody  = 70167211 // AWS: 50 MiB of zip in base64 with its JSON
-	maxPayloadBody = 6291456  // AWS: 6 MiB
-	maxOtherBody   = 1 << 20  // far above what any other operation needs
+	maxUploadBody   = 70167211 // AWS: 50 MiB of zip in base64 with its JSON
+	maxPayloadBody  = 6291456  // AWS: 6 MiB
+	maxTemplateBody = 4 << 20  // a template of the largest size, as a form
+	maxOtherBody    = 1 << 20  // far above what any other operation needs
 )
 
 // bodyLimit bounds a request body.

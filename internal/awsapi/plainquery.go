@@ -51,10 +51,7 @@ func encodePlain(_ context.Context, op *rpcOperation, out smithy.Serializable) (
 	if err := writePlain(&b, op.name+"Output", v); err != nil {
 		return nil, fmt.Errorf("encode the output: %w", err)
 	}
-	if b.Len() == len("<></>")+2*len(op.name+"Output") { // void
-		return nil, nil
-	}
-	return b.Bytes(), nil
+	return b.Bytes(), nil // also an empty one: some clients look for the element of the result
 }
 
 // writePlain writes a value as an element; what is absent is left out.

@@ -70,6 +70,7 @@ token is in $SERIN_SLACK_TOKEN.`,
 	f.StringVar(&cfg.OTLP.URL, "otlp", "", "send spans and metrics to the OpenTelemetry collector at `URL`, such as http://127.0.0.1:4318 (default $OTEL_EXPORTER_OTLP_ENDPOINT, else none)")
 	f.IntVar(&cfg.Concurrency, "concurrency", 0, "how many invocations may run at a time, as the limit of an AWS account (default 1000)")
 	f.Int64Var(&cfg.MaxObject, "max-object", 0, "the largest object that S3 takes, in bytes (default 5 GiB)")
+	f.BoolVar(&cfg.LenientTemplates, "lenient-templates", false, "accept alias weights in templates also as the map of Lambda's API, with a warning in the event; AWS refuses such templates")
 	f.DurationVar(&cfg.QueueWait, "queue-wait", 0, "let an invocation beyond a concurrency limit wait for its turn this long; 0s answers 429 at once, as AWS does")
 	f.DurationVar(&cfg.KeepWarm, "keep-warm", server.DefaultKeepWarm, "how long a version that a release has replaced stays warm for a rollback")
 	f.IntVar(&cfg.KeepVersions, "keep-versions", 0, "every hour, remove versions but the newest `N` of each function and what a rollback needs: see serin prune (default all stay)")

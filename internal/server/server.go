@@ -27,6 +27,7 @@ import (
 	"serin/internal/awsapi"
 	"serin/internal/bundle"
 	"serin/internal/capacity"
+	"serin/internal/cloudformation"
 	"serin/internal/cloudwatch"
 	"serin/internal/cloudwatchlogs"
 	"serin/internal/console"
@@ -80,6 +81,8 @@ type Config struct {
 	KeepVersions int
 	// Network says what functions may connect to.
 	Network egress.Policy
+	// LenientTemplates accepts the weights of an alias in templates also as the map of Lambda's API.
+	LenientTemplates bool
 	// Metrics says who may read /metrics: MetricsToken, which is the default, MetricsOpen or MetricsOff.
 	Metrics string
 	// OTLP says where spans and metrics are sent.
@@ -151,6 +154,7 @@ type server struct {
 	overview   *overview.Reader
 	objects    *s3.Service
 	supporting supporting
+	stacks     *cloudformation.Service
 	commits    *exposition.Commits
 	scrape     http.Handler    // nil for nobody
 	tracer     *tracing.Tracer // nil for none
@@ -310,6 +314,7 @@ func (s *server) build(ctx context.Context) (err error) {
 		return err
 	}
 	s.alarms = s.newAlarms(place)
+	s.stacks = s.newStacks(place)
 	if err := s.alarms.Load(ctx); err != nil {
 		return fmt.Errorf("alarms: %w", err)
 	}
@@ -376,6 +381,7 @@ func (s *server) serve(ctx context.Context, ready func(Ready)) error {
 	group.Go(func() error { return s.logs.Run(inner) })
 	group.Go(func() error { return s.cloudwatch.Run(inner) })
 	group.Go(func() error { return s.alarms.Run(inner) })
+	group.Go(func() error { return s.stacks.Run(inner) })
 	group.Go(func() error { return s.events.Run(inner, s.invoker.Invoke) })
 
 	if err := s.newConsole(ctx); err != nil {
@@ -445,7 +451,7 @@ func (s *server) routes(stopping context.Context) http.Handler {
 	own.HandleFunc("POST "+consoleLinkPath, s.serveConsoleLink)
 	own.Handle("GET "+codePath+"{sha256}", s.auth.Wrap(http.HandlerFunc(s.serveCode), 0))
 	aws := awsapi.New(awsapi.Config{
-		Auth: s.auth, Lambda: s.control, Invoke: s.invoke, CloudWatch: s.cloudwatch, Alarms: s.alarms, Logs: s.logsAPI, S3: s.objects.Handler(),
+		Auth: s.auth, Lambda: s.control, Invoke: s.invoke, CloudFormation: s.stacks, CloudWatch: s.cloudwatch, Alarms: s.alarms, Logs: s.logsAPI, S3: s.objects.Handler(),
 		Parameters: s.supporting.parameters, Identity: s.supporting.identity, Repositories: s.supporting.repositories, Log: s.Log,
 	})
 	if s.scrape != nil {

@@ -1,0 +1,34 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/google/uuid"
+
+	"serin"
+	"serin/internal/cloudformation"
+	"serin/internal/resource"
+)
+
+// newStacks makes the service that deploys templates, with the resource types of the services that there are.
+func (s *server) newStacks(place serin.Place) *cloudformation.Service {
+	return cloudformation.New(cloudformation.Config{
+		Place: place, Store: s.store, Lenient: s.LenientTemplates, Linger: 2 * time.Second, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
+		Types: resource.New(resource.Config{Place: place, Lambda: s.control}),
+		Object: func(ctx context.Context, bucket, key string, limit int64) ([]byte, error) {
+			return s.objects.ReadObject(ctx, bucket, key, "", limit)
+		},
+		Parameter: func(ctx context.Context, name string) (string, error) {
+			out, err := s.supporting.parameters.GetParameter(ctx, &ssm.GetParameterInput{Name: &name, WithDecryption: new(true)})
+			if serin.KindOf(err) != 0 {
+				return "", serin.Errorf(serin.KindValidation, "Unable to fetch parameters [%s] from parameter store for this account.", name)
+			}
+			if err != nil {
+				return "", err
+			}
+			return *out.Parameter.Value, nil
+		},
+	})
+}
