@@ -43,7 +43,7 @@ type Config struct {
 	// Parameter returns the value of an SSM parameter; nil if there is no SSM.
 	Parameter func(ctx context.Context, name string) (string, error)
 	// Transforms are what templates may ask for by name, each a function from tree to tree.
-	Transforms map[string]func(ctx context.Context, tree map[string]any, parameters map[string]string) (map[string]any, error)
+	Transforms map[string]func(tree map[string]any, parameters map[string]string) (map[string]any, error)
 	// Lenient accepts the weights of an alias as the map of Lambda's API, too.
 	Lenient bool
 	// Linger is how long a call that begins an operation waits for its end before it returns, so that clients which poll

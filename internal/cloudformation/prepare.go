@@ -49,7 +49,7 @@ func (s *Service) prepare(ctx context.Context, st *stack, w wanted) (*prepared, 
 	if err != nil {
 		return nil, err
 	}
-	tree, err := s.transform(ctx, src, given, w)
+	tree, err := s.transform(src, given, w)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func (s *Service) fetch(ctx context.Context, address string) (*source, error) {
 }
 
 // transform does what the template asks for by its section Transform.
-func (s *Service) transform(ctx context.Context, src *source, given map[string]string, w wanted) (map[string]any, error) {
+func (s *Service) transform(src *source, given map[string]string, w wanted) (map[string]any, error) {
 	tree, err := template.Decode(src.Original)
 	if err != nil {
 		return nil, err
@@ -159,7 +159,7 @@ func (s *Service) transform(ctx context.Context, src *source, given map[string]s
 		if !w.changeSet && !slices.Contains(w.capabilities, types.CapabilityCapabilityAutoExpand) {
 			return nil, exception(ReasonCapabilities, "Requires capabilities : [%s]", autoExpand)
 		}
-		if tree, err = do(ctx, tree, given); err != nil {
+		if tree, err = do(tree, given); err != nil {
 			return nil, err
 		}
 		src.Processed = tree

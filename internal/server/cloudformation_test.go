@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -110,9 +111,7 @@ func TestSeedAliasByCommandLine(t *testing.T) {
 		must(t, err)
 		routing := map[string]float64{*out.FunctionVersion: 1}
 		if out.RoutingConfig != nil {
-			for v, w := range out.RoutingConfig.AdditionalVersionWeights {
-				routing[v] = w
-			}
+			maps.Copy(routing, out.RoutingConfig.AdditionalVersionWeights)
 		}
 		return routing
 	}

@@ -10,13 +10,15 @@ import (
 	"serin"
 	"serin/internal/cloudformation"
 	"serin/internal/resource"
+	"serin/internal/sam"
 )
 
 // newStacks makes the service that deploys templates, with the resource types of the services that there are.
 func (s *server) newStacks(place serin.Place) *cloudformation.Service {
 	return cloudformation.New(cloudformation.Config{
 		Place: place, Store: s.store, Lenient: s.LenientTemplates, Linger: 2 * time.Second, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
-		Types: resource.New(resource.Config{Place: place, Lambda: s.control}),
+		Transforms: map[string]func(map[string]any, map[string]string) (map[string]any, error){sam.Name: sam.Transform},
+		Types:      resource.New(resource.Config{Place: place, Lambda: s.control}),
 		Object: func(ctx context.Context, bucket, key string, limit int64) ([]byte, error) {
 			return s.objects.ReadObject(ctx, bucket, key, "", limit)
 		},
