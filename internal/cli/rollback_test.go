@@ -119,7 +119,7 @@ func TestWatchStatus(t *testing.T) {
 			args := append([]string{"status", "--watch", "-f", "hello"}, strings.Fields(c.args)...)
 			code, stdout, stderr := d.run(ctx, t, "", c.terminal, args...)
 			close(d.asked)
-			shown := strings.Count(stdout+stderr, "live → v1 75 %") + strings.Count(stdout, `"name":"live"`)
+			shown := strings.Count(stdout+stderr, "live → v1 75 %") + strings.Count(stderr, "traffic    set v1 75 %") + strings.Count(stdout, `"name":"live"`)
 			if code != exitDone || shown < 1 || shown > c.shows {
 				t.Errorf("exit code %d; shown %d times: %s%s", code, shown, stdout, stderr)
 			}

@@ -2,11 +2,9 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -70,59 +68,6 @@ func lookAt(ctx context.Context, conn *connection, function string) (any, []stri
 	return d, statusLines(d), nil
 }
 
-const watchEvery = time.Second
-
-// watchStatus shows the status until the context ends, which is no error.
-func (a *app) watchStatus(ctx context.Context, conn *connection, function string, asJSON bool) error {
-	var shown *screen
-	if a.Terminal != nil && !asJSON {
-		shown = &screen{to: a.Stderr, width: a.Terminal.Width, color: a.color()}
-	}
-	ticker := time.NewTicker(watchEvery)
-	defer ticker.Stop()
-	var last []string
-	for {
-		document, lines, err := lookAt(ctx, conn, function)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil && (last == nil || !passing(err)):
-			return err
-		case err != nil: // it may be restarting
-			lines = append(slices.Clone(last), "no answer: "+explain(err))
-			document = nil
-		}
-		if err := a.showStatus(shown, document, lines, last, asJSON); err != nil {
-			return err
-		}
-		last = lines
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-func (a *app) showStatus(shown *screen, document any, lines, last []string, asJSON bool) error {
-	switch {
-	case shown != nil:
-		painted := make([]line, len(lines))
-		for i, text := range lines {
-			painted[i] = line{text: text}
-		}
-		shown.paint(painted)
-		return nil
-	case slices.Equal(lines, last):
-		return nil
-	case !asJSON:
-		return errors.Join(a.printLines(lines), a.printLines([]string{""}))
-	case document != nil:
-		return a.printLine(document)
-	}
-	return nil
-}
-
 func functionLines(all []api.FunctionSummary) []string {
 	if len(all) == 0 {
 		return []string{"no functions yet; begin with: serin init hello --runtime python"}
@@ -140,6 +85,15 @@ func functionLines(all []api.FunctionSummary) []string {
 }
 
 func statusLines(d *api.StatusDocument) []string {
+	lines := functionHead(d)
+	for i := range d.Aliases {
+		lines = append(lines, aliasLines(d, &d.Aliases[i])...)
+	}
+	return lines
+}
+
+// functionHead is what the status says of a function beside its aliases.
+func functionHead(d *api.StatusDocument) []string {
 	head := fmt.Sprintf("%s  %s  %s  %s of code in %s", d.Function, d.Runtime, d.State,
 		bytesText(d.CodeBytes), counted(len(d.Versions), "version"))
 	lines := []string{head}
@@ -151,9 +105,6 @@ func statusLines(d *api.StatusDocument) []string {
 	}
 	if e := d.Events; e != nil {
 		lines = append(lines, eventsLine(e))
-	}
-	for i := range d.Aliases {
-		lines = append(lines, aliasLines(d, &d.Aliases[i])...)
 	}
 	if len(d.Aliases) == 0 {
 		lines = append(lines, "no alias yet; make one: serin ship")
