@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -55,7 +56,7 @@ func newMark() string { return fmt.Sprintf("mark-%d-%d", os.Getpid(), time.Now()
 func needNamespaces(tb testing.TB, e *Executor) {
 	tb.Helper()
 	if !e.Isolates() {
-		tb.Skip("skipped: the kernel grants no pid namespaces")
+		lacking(tb, errors.New("the kernel grants no pid namespaces"))
 	}
 }
 

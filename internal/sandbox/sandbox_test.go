@@ -29,12 +29,15 @@ func open(tb testing.TB, isolation Isolation, spare int) *Host {
 	return h
 }
 
-// isolating skips the test where the kernel refuses.
+// isolating skips the test where the kernel refuses; where nothing may be missing it fails.
 func isolating(tb testing.TB) *Host {
 	tb.Helper()
 	h := open(tb, IsolationAuto, 0)
 	for _, p := range h.Protections() {
 		if p.Name == ProtectFiles && !p.On {
+			if os.Getenv("SERIN_TEST_STRICT") != "" {
+				tb.Fatal(p.Why)
+			}
 			tb.Skipf("skipped: %s", p.Why)
 		}
 	}

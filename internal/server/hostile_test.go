@@ -95,7 +95,7 @@ def handler(event, context):
     if do == "descriptors": return sorted(os.readlink("/proc/self/fd/%s" % f) for f in os.listdir("/proc/self/fd") if os.path.lexists("/proc/self/fd/%s" % f))
 `
 
-// isolates skips the test unless functions get every protection here.
+// isolates skips the test unless functions get every protection here; where nothing may be missing it fails.
 func isolates(tb testing.TB) {
 	tb.Helper()
 	h, err := sandbox.Open(sandbox.Config{Dir: filepath.Join(tb.TempDir(), "sandbox"), Runtime: tb.TempDir()})
@@ -103,7 +103,7 @@ func isolates(tb testing.TB) {
 	missing := sandbox.Missing(h.Protections())
 	must(tb, h.Close())
 	if missing != "" {
-		tb.Skipf("skipped: this machine does not grant: %s", missing)
+		lacking(tb, "this machine does not grant: "+missing)
 	}
 }
 
