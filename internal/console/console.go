@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"time"
 
+	"serin/internal/alarm"
 	"serin/internal/cloudwatch"
+	"serin/internal/cloudwatchlogs"
 	"serin/internal/invoke"
 	"serin/internal/overview"
 	"serin/internal/sandbox"
@@ -19,6 +21,8 @@ const Prefix = "/console/"
 type Config struct {
 	Overview *overview.Reader
 	Metrics  *cloudwatch.Service
+	Logs     *cloudwatchlogs.Service
+	Alarms   *alarm.Service
 	Invoke   func(context.Context, *invoke.Request) (*invoke.Response, error)
 	// Secret returns the secret of an access key, and Name what histories call its holder, "" for the key itself.
 	Secret func(accessKeyID string) (secret string, ok bool)
@@ -93,6 +97,8 @@ func (c *Console) routes() http.Handler {
 		"releases/{release}/certificate": c.serveCertificate,
 		"live":                           c.serveLive,
 		"settings":                       c.showSettings,
+		"alarms":                         c.showAlarms,
+		"functions/{function}/logs":      c.showLogs,
 		"{rest...}":                      c.showNothing,
 	} {
 		mux.Handle("GET "+Prefix+pattern, c.visited(show, false))

@@ -206,6 +206,13 @@ func (c *Console) topic(name string) (every time.Duration, make1 func() render, 
 		if err == nil {
 			return listEvery, func() render { return c.listTopic(q) }, nil
 		}
+	case "logs":
+		q, err := url.ParseQuery(rest)
+		if err == nil && q.Get("function") != "" {
+			return logsRefresh, func() render { return c.logsTopic(q) }, nil
+		}
+	case "alarms":
+		return alarmsRefresh, func() render { return c.alarmsTopic }, nil
 	case "function":
 		if f, ok := c.Overview.Control.Table.Function(rest); ok {
 			return refreshEvery, func() render { return c.functionTopic(f.Name) }, nil

@@ -18,7 +18,7 @@ import (
 // newConsole makes the console, when it is known where the server listens. stopping ends when it begins to shut down.
 func (s *server) newConsole(stopping context.Context) error {
 	cfg := console.Config{
-		Overview: s.overview, Metrics: s.cloudwatch, Invoke: s.invoker.Invoke, Secret: s.secret, Name: s.nameOf, Anonymous: awsapi.Anonymous,
+		Overview: s.overview, Metrics: s.cloudwatch, Logs: s.logsAPI, Alarms: s.alarms, Invoke: s.invoker.Invoke, Secret: s.secret, Name: s.nameOf, Anonymous: awsapi.Anonymous,
 		Endpoint: s.endpoint(), Region: s.Region, Account: s.Account, Protections: s.executor.Protections, NoNetwork: s.executor.NoNetwork,
 		KeepWarm: s.KeepWarm, Now: time.Now, Stopping: stopping, Log: s.Log,
 	}

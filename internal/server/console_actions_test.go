@@ -292,3 +292,24 @@ func TestConsoleBadForms(t *testing.T) {
 		t.Errorf("a package that is none: %d", status)
 	}
 }
+
+// A log line that looks like a page is text; what a pattern lacks is said.
+func TestConsoleLogsAndAlarms(t *testing.T) {
+	r := start(t)
+	r.create(t, "shop", "def handler(event, context):\n    print('<script>alert(1)</script> ERROR of the cart')\n", 0)
+	_, err := r.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: aws.String("shop")})
+	must(t, err)
+	v := visit(t, r)
+	v.login(r)
+	body := v.await("/console/functions/shop/logs?pattern=ERROR", "ERROR of the cart")
+	if strings.Contains(body, "<script>alert") || !strings.Contains(body, "&lt;script&gt;alert(1)") {
+		t.Errorf("a log line is run: %s", body)
+	}
+	v.wants(http.StatusOK, "GET", "/console/functions/shop/logs?pattern="+url.QueryEscape(`{ $.a = `), nil)
+	if body := v.wants(http.StatusOK, "GET", "/console/functions/shop/logs?pattern=nobody", nil); !strings.Contains(body, "Nothing matches") {
+		t.Errorf("no line: %s", body)
+	}
+	if body := v.wants(http.StatusOK, "GET", "/console/alarms", nil); !strings.Contains(body, "No alarms") {
+		t.Errorf("alarms: %s", body)
+	}
+}

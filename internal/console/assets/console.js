@@ -39,7 +39,8 @@ function toast(text) {
 
 // A link that begins a session carries its secret behind #, which no server sees and no other page gets to know.
 const login = document.getElementById("login");
-if (login && location.hash.length > 1) {
+function redeem() {
+  if (!login || location.hash.length < 2) return;
   login.elements.link.disabled = false;
   login.elements.link.value = location.hash.slice(1);
   for (const name of ["key", "secret"]) login.elements[name].disabled = true;
@@ -48,6 +49,8 @@ if (login && location.hash.length > 1) {
   login.hidden = true;
   login.submit();
 }
+redeem();
+addEventListener("hashchange", redeem);
 
 // Dialogs: an address that shows what an action will do is shown over the page. Without this script it is a page.
 const dialog = document.getElementById("dialog");
