@@ -112,7 +112,11 @@ func pruneLines(d *api.PruneDocument) []string {
 // storageLine says how much of the code storage is in use, and what to do before it is full.
 func storageLine(used, limit int64) string {
 	share := 100 * float64(used) / float64(max(limit, 1))
-	line := fmt.Sprintf("storage %s of %s (%s %%)", bytesText(used), bytesText(limit), significant(share))
+	percent := "under 0.1"
+	if share >= 0.1 {
+		percent = significant(share)
+	}
+	line := fmt.Sprintf("storage %s of %s (%s %%)", bytesText(used), bytesText(limit), percent)
 	if share >= 80 {
 		line += "; make room before nothing can be published any more: serin prune --all"
 	}
