@@ -30,6 +30,10 @@ type Logs interface {
 	PutLogEvents(context.Context, *cloudwatchlogs.PutLogEventsInput, ...logsOptions) (*cloudwatchlogs.PutLogEventsOutput, error)
 	GetLogEvents(context.Context, *cloudwatchlogs.GetLogEventsInput, ...logsOptions) (*cloudwatchlogs.GetLogEventsOutput, error)
 	FilterLogEvents(context.Context, *cloudwatchlogs.FilterLogEventsInput, ...logsOptions) (*cloudwatchlogs.FilterLogEventsOutput, error)
+	PutMetricFilter(context.Context, *cloudwatchlogs.PutMetricFilterInput, ...logsOptions) (*cloudwatchlogs.PutMetricFilterOutput, error)
+	DeleteMetricFilter(context.Context, *cloudwatchlogs.DeleteMetricFilterInput, ...logsOptions) (*cloudwatchlogs.DeleteMetricFilterOutput, error)
+	DescribeMetricFilters(context.Context, *cloudwatchlogs.DescribeMetricFiltersInput, ...logsOptions) (*cloudwatchlogs.DescribeMetricFiltersOutput, error)
+	TestMetricFilter(context.Context, *cloudwatchlogs.TestMetricFilterInput, ...logsOptions) (*cloudwatchlogs.TestMetricFilterOutput, error)
 }
 
 func newLogs(l Logs) *service {
@@ -49,6 +53,10 @@ func newLogs(l Logs) *service {
 	rpc(s, schemas.PutLogEvents, schemas.PutLogEventsResponse, l.PutLogEvents)
 	rpc(s, schemas.GetLogEvents, schemas.GetLogEventsResponse, l.GetLogEvents)
 	rpc(s, schemas.FilterLogEvents, schemas.FilterLogEventsResponse, l.FilterLogEvents)
+	rpc(s, schemas.PutMetricFilter, nil, l.PutMetricFilter)
+	rpc(s, schemas.DeleteMetricFilter, nil, l.DeleteMetricFilter)
+	rpc(s, schemas.DescribeMetricFilters, schemas.DescribeMetricFiltersResponse, l.DescribeMetricFilters)
+	rpc(s, schemas.TestMetricFilter, schemas.TestMetricFilterResponse, l.TestMetricFilter)
 	return s
 }
 

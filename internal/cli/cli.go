@@ -103,7 +103,7 @@ func (a *app) root() *cobra.Command {
 		a.shipCommand(), a.statusCommand(), a.rollbackCommand(), a.historyCommand(), a.versionsCommand(), a.routingCommand(),
 		a.promoteCommand(), a.holdCommand(), a.resumeCommand(), a.approveCommand(), a.skipCommand(), a.abortCommand(),
 		a.drillCommand(), a.verifyCommand(), a.pruneCommand(), a.recordCommand(), a.replayCommand(),
-		a.consoleCommand(), a.invokeCommand(), a.versionCommand(),
+		a.consoleCommand(), a.invokeCommand(), a.logsCommand(), a.versionCommand(),
 	)
 	return root
 }

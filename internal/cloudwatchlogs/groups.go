@@ -40,6 +40,7 @@ func (s *Service) DeleteLogGroup(ctx context.Context, in *cloudwatchlogs.DeleteL
 	if err := s.Store.DeleteGroup(ctx, name); err != nil {
 		return nil, told(err, "log group")
 	}
+	s.filters.forget()
 	return &cloudwatchlogs.DeleteLogGroupOutput{}, nil
 }
 

@@ -2,10 +2,12 @@
 // CloudWatch Logs; package logs keeps the events, package logpattern says which of them match.
 //
 // [Service.Sink] is what the execution environments write to: their groups and streams come into being with the first
-// line, as on AWS.
+// line, as on AWS. [Service.Written] sees what has been written, off the way of invocations, and makes metrics of it: of
+// lines in the embedded metric format, and of those that metric filters match.
 package cloudwatchlogs
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +15,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 
 	"serin"
 	"serin/internal/executor"
@@ -26,13 +30,19 @@ type Config struct {
 	Store *logs.Store
 	Now   func() time.Time
 	Log   *slog.Logger
+	// PutMetricData takes the points that metric filters and lines in the embedded metric format make.
+	PutMetricData func(context.Context, *cloudwatch.PutMetricDataInput, ...func(*cloudwatch.Options)) (*cloudwatch.PutMetricDataOutput, error)
 }
 
 // Service serves the operations on logs. It is safe for concurrent use.
-type Service struct{ Config }
+type Service struct {
+	Config
+
+	filters filterCache
+}
 
 // New returns a Service.
-func New(cfg Config) *Service { return &Service{cfg} }
+func New(cfg Config) *Service { return &Service{Config: cfg} }
 
 // Sink takes the log of execution environments. It is an [executor.LogSink].
 func (s *Service) Sink(stream *executor.LogStream, at time.Time, requestID string, line []byte) {

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	cloudwatchsdk "github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
@@ -248,11 +249,17 @@ func (s *server) build(ctx context.Context) (err error) {
 	}
 	s.logs, err = logs.Open(ctx, logs.Config{
 		Dir: filepath.Join(s.Data, "logs"), Retention: s.LogRetention, MaxBytes: s.LogSize, Now: time.Now, Log: s.Log,
+		Written: func(ctx context.Context, c *logs.Chunk) { s.logsAPI.Written(ctx, c) },
 	})
 	if err != nil {
 		return err
 	}
-	s.logsAPI = cloudwatchlogs.New(cloudwatchlogs.Config{Place: place, Store: s.logs, Now: time.Now, Log: s.Log})
+	s.logsAPI = cloudwatchlogs.New(cloudwatchlogs.Config{
+		Place: place, Store: s.logs, Now: time.Now, Log: s.Log,
+		PutMetricData: func(ctx context.Context, in *cloudwatchsdk.PutMetricDataInput, _ ...func(*cloudwatchsdk.Options)) (*cloudwatchsdk.PutMetricDataOutput, error) {
+			return s.cloudwatch.PutMetricData(ctx, in) // made later
+		},
+	})
 	s.executor, err = executor.New(executor.Config{
 		Dir: filepath.Join(s.Data, "run"), Region: s.Region, Isolation: s.Isolation, Network: s.Network, Logs: s.logsAPI.Sink,
 		SpareSandboxes: spareSandboxes, Log: s.Log,
