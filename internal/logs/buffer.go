@@ -93,13 +93,19 @@ func (s *Store) append(key streamKey, line Line) {
 func (s *Store) Flush(ctx context.Context) error {
 	s.flushing.Lock()
 	defer s.flushing.Unlock()
-	if len(s.unsaved) == 0 {
-		s.mu.Lock()
-		s.unsaved = s.order
-		s.open, s.order, s.bytes = map[builderKey]*builder{}, nil, 0
-		s.filled.Broadcast()
-		s.mu.Unlock()
+	if err := s.save(ctx); err != nil { // what an earlier flush has left comes first
+		return err
 	}
+	s.mu.Lock()
+	s.unsaved = s.order
+	s.open, s.order, s.bytes = map[builderKey]*builder{}, nil, 0
+	s.filled.Broadcast()
+	s.mu.Unlock()
+	return s.save(ctx)
+}
+
+// save writes what has been taken.
+func (s *Store) save(ctx context.Context) error {
 	if len(s.unsaved) == 0 {
 		return nil
 	}
