@@ -177,10 +177,17 @@ func expectPromised(tb testing.TB, cfg store.Config, promised *acknowledged, tho
 			tb.Errorf("%s: version %d was acknowledged and is lost", name, published)
 			continue
 		}
-		// Nothing is half-written: each publish moved the alias in the same transaction.
+		// Nothing is half-written: each publish moved the alias in the same transaction. PostgreSQL may still be
+		// committing the last one of a server that was killed.
+		if moves := len(history(tb, s, name, "live", 1e6)); f.LastPublished > 0 && moves != int(f.LastPublished) {
+			var err error
+			if f, err = s.Function(tb.Context(), name); err != nil {
+				tb.Fatal(err)
+			}
+			expect(tb, name, moves, int(f.LastPublished))
+		}
 		if f.LastPublished > 0 {
 			expect(tb, name, f.Aliases["live"].Routing.Version, f.LastPublished)
-			expect(tb, name, len(history(tb, s, name, "live", 1e6)), int(f.LastPublished))
 		}
 	}
 	for name, version := range promised.saved {
