@@ -10,6 +10,7 @@ import (
 
 	"serin"
 	"serin/internal/cloudformation"
+	"serin/internal/httpapi"
 	"serin/internal/identity"
 	"serin/internal/parameter"
 	"serin/internal/repository"
@@ -31,6 +32,8 @@ type Config struct {
 	Invoke func(context.Context, InvokeRequest) (InvokeResponse, error)
 	// CloudWatch serves the operations on metrics; without it they are not implemented.
 	CloudWatch CloudWatch
+	// HTTPAPIs serves API Gateway V2.
+	HTTPAPIs *httpapi.Service
 	// Parameters, Identity and Repositories serve SSM, STS and IAM, and ECR; what is missing is not implemented.
 	Parameters   *parameter.Service
 	Identity     *identity.Service
@@ -62,6 +65,11 @@ type API struct {
 func New(cfg Config) *API {
 	a := &API{auth: cfg.Auth, lambda: cfg.Lambda, invoke: cfg.Invoke, log: cfg.Log, s3: cfg.S3}
 	a.routes = newRoutes(a.lambdaOperations())
+	if cfg.HTTPAPIs != nil {
+		for _, op := range httpAPIOperations(cfg.HTTPAPIs) {
+			a.routes.add(op)
+		}
+	}
 	if cfg.CloudWatch != nil {
 		a.services = append(a.services, newCloudWatch(cfg.CloudWatch, cfg.Alarms))
 	}

@@ -16,6 +16,7 @@ import (
 // statuses are those of named errors that are not 400.
 var statuses = map[string]int{
 	"NoSuchEntity": http.StatusNotFound, "EntityAlreadyExists": http.StatusConflict, "DeleteConflict": http.StatusConflict,
+	"NotFoundException": http.StatusNotFound, "ConflictException": http.StatusConflict, "TooManyRequestsException": http.StatusTooManyRequests,
 	"LimitExceeded": http.StatusConflict, "AccessDenied": http.StatusForbidden,
 }
 

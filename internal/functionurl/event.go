@@ -22,6 +22,8 @@ type event struct {
 	Headers        map[string]string `json:"headers"`
 	Query          map[string]string `json:"queryStringParameters,omitempty"`
 	Context        requestContext    `json:"requestContext"`
+	Path           map[string]string `json:"pathParameters,omitempty"`
+	Variables      map[string]string `json:"stageVariables,omitempty"`
 	Body           string            `json:"body,omitempty"`
 	Base64         bool              `json:"isBase64Encoded"`
 }
@@ -81,6 +83,9 @@ func (h *Handler) event(r *http.Request, x *exchange) []byte {
 			RequestID: x.requestID, RouteKey: defaultName, Stage: defaultName,
 			Time: now.Format("02/Jan/2006:15:04:05 -0700"), TimeEpoch: now.UnixMilli(),
 		},
+	}
+	if x.route != nil {
+		h.inAPI(&e, x)
 	}
 	if x.actor != "" {
 		// Every key is one of the account itself.

@@ -30,6 +30,7 @@ import (
 	"github.com/google/uuid"
 
 	"serin"
+	"serin/internal/httpapi"
 	"serin/internal/invoke"
 	"serin/internal/router"
 	"serin/internal/tracing"
@@ -61,6 +62,9 @@ type Config struct {
 	Now       func() time.Time
 	NewID     func() string
 	Log       *slog.Logger
+	// APIs are the HTTP APIs, and Function returns a function of their routes. Both may be nil.
+	APIs     *httpapi.Service
+	Function func(name string) (*serin.Function, bool)
 }
 
 // Handler serves all function URLs. It is safe for concurrent use.
@@ -77,6 +81,9 @@ func New(cfg Config) *Handler {
 // Serves reports whether a request is for a function URL, be it one that exists or not.
 func (h *Handler) Serves(r *http.Request) bool {
 	_, _, _, ok := h.target(r)
+	if !ok {
+		_, _, _, ok = h.apiTarget(r)
+	}
 	return ok
 }
 
@@ -108,7 +115,8 @@ func rooted(path string) string {
 type exchange struct {
 	router.URL
 
-	path      string // as the function sees it, escaped
+	route     *httpapi.Match // of an HTTP API, or nil
+	path      string         // as the function sees it, escaped
 	byPath    bool
 	actor     string // the access key that signed, or ""
 	requestID string
@@ -121,6 +129,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{requestID: h.NewID(), traceID: h.traceID(r)}
 	w.Header().Set("X-Amzn-Requestid", x.requestID)
 	w.Header().Set("X-Amzn-Trace-Id", x.traceID)
+	if id, path, byPath, ok := h.apiTarget(r); ok {
+		h.serveAPI(w, r, x, id, path, byPath)
+		return
+	}
 	id, path, byPath, _ := h.target(r)
 	u, ok := h.Find(id)
 	if !ok {
@@ -199,14 +211,14 @@ func readBody(w http.ResponseWriter, r *http.Request, x *exchange) bool {
 	}
 	switch {
 	case err != nil:
-		refuse(w, badRequest)
+		x.refuse(w, badRequest)
 		return false
 	case r.ContentLength > maxPayload || len(x.body) > maxPayload:
 		if r.Header.Get("Expect") == "" {
 			// Most clients read the answer only after they have sent everything. Nothing depends on how it ends.
 			_, _ = io.CopyN(io.Discard, r.Body, maxPayload)
 		}
-		refuse(w, tooLargeRequest)
+		x.refuse(w, tooLargeRequest)
 		return false
 	default:
 		return true
@@ -221,7 +233,7 @@ func signed(r *http.Request) bool {
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, x *exchange) {
 	payload := h.event(r, x)
 	if len(payload) > maxPayload {
-		refuse(w, tooLargeRequest)
+		x.refuse(w, tooLargeRequest)
 		return
 	}
 	a := &answering{w: w, r: r, x: x, control: http.NewResponseController(w), malformed: errors.New("nothing was returned")}
@@ -243,11 +255,11 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, x *exchange) {
 	case err != nil:
 		h.fail(w, r, x, err)
 	case out.FunctionError != "":
-		refuse(w, badGateway)
+		x.refuse(w, badGateway)
 	case a.malformed != nil:
 		h.Log.DebugContext(r.Context(), "a function URL got an answer that is no response", "function", x.Function.Name,
 			"version", out.ExecutedVersion, "request_id", x.requestID, "error", a.malformed)
-		refuse(w, badGateway)
+		x.refuse(w, badGateway)
 	case !a.sent:
 		a.whole.write(w, r, x)
 	}
@@ -257,7 +269,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, x *exchange) {
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, x *exchange, err error) {
 	if e, ok := errors.AsType[*serin.Error](err); ok {
 		if why, ok := refusalOf(e); ok {
-			refuse(w, why)
+			x.refuse(w, why)
 			return
 		}
 	}
@@ -265,7 +277,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, x *exchange, err 
 		h.Log.ErrorContext(r.Context(), "function URL failed", "function", x.Function.Name, "qualifier", x.Qualifier,
 			"request_id", x.requestID, "error", err)
 	}
-	refuse(w, badGateway)
+	x.refuse(w, badGateway)
 }
 
 // refusalOf is what the caller is told of an error, if it is anything but that the function cannot be run.
@@ -306,7 +318,10 @@ var (
 )
 
 func refuse(w http.ResponseWriter, why refusal) {
-	body := jsonText(struct{ Message string }{why.message})
+	why.write(w, jsonText(struct{ Message string }{why.message}))
+}
+
+func (why refusal) write(w http.ResponseWriter, body []byte) {
 	header := w.Header()
 	if why.kind != "" {
 		header.Set("X-Amzn-Errortype", why.kind)

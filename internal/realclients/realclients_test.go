@@ -101,6 +101,11 @@ func TestSupportingServices(t *testing.T) {
 	start(t).script(t, t.TempDir(), "supporting.py")
 }
 
+// TestHTTPAPIs is boto3 and plain HTTP against HTTP APIs.
+func TestHTTPAPIs(t *testing.T) {
+	start(t).script(t, t.TempDir(), "httpapi.py")
+}
+
 // write writes a file of a test.
 func write(t *testing.T, dir, name, text string) {
 	t.Helper()

@@ -284,7 +284,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	s.capacity = capacity.New(capacity.Config{
 		Table: s.table, Executor: s.executor, Spec: s.invoker.Spec, KeepWarm: s.KeepWarm, Log: s.Log,
 	})
-	if s.supporting, err = newSupporting(place, s.store, s.key); err != nil {
+	if s.supporting, err = newSupporting(place, s.store, s.key, s.apiEndpoint); err != nil {
 		return err
 	}
 	s.auth = awsapi.NewAuthenticator(awsapi.AuthConfig{
@@ -459,7 +459,7 @@ func (s *server) routes(stopping context.Context) http.Handler {
 	own.Handle("GET "+codePath+"{sha256}", s.auth.Wrap(http.HandlerFunc(s.serveCode), 0))
 	aws := awsapi.New(awsapi.Config{
 		Auth: s.auth, Lambda: s.control, Invoke: s.invoke, CloudFormation: s.stacks, CloudWatch: s.cloudwatch, Alarms: s.alarms, Logs: s.logsAPI, S3: s.objects.Handler(),
-		Parameters: s.supporting.parameters, Identity: s.supporting.identity, Repositories: s.supporting.repositories, Log: s.Log,
+		Parameters: s.supporting.parameters, Identity: s.supporting.identity, Repositories: s.supporting.repositories, HTTPAPIs: s.supporting.apis, Log: s.Log,
 	})
 	if s.scrape != nil {
 		own.Handle("GET "+metricsPath, s.scrape)

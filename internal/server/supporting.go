@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"serin"
+	"serin/internal/httpapi"
 	"serin/internal/identity"
 	"serin/internal/parameter"
 	"serin/internal/repository"
@@ -18,9 +19,10 @@ type supporting struct {
 	parameters   *parameter.Service
 	identity     *identity.Service
 	repositories *repository.Service
+	apis         *httpapi.Service
 }
 
-func newSupporting(place serin.Place, st *store.Store, key rootKey) (supporting, error) {
+func newSupporting(place serin.Place, st *store.Store, key rootKey, endpoint func(api string) string) (supporting, error) {
 	sessions, err := derive(key, "sessions")
 	if err != nil {
 		return supporting{}, err
@@ -36,6 +38,7 @@ func newSupporting(place serin.Place, st *store.Store, key rootKey) (supporting,
 	return supporting{
 		parameters:   parameters,
 		identity:     identity.New(identity.Config{Place: place, Store: st, Key: sessions, Now: time.Now}),
+		apis:         httpapi.New(httpapi.Config{Place: place, Store: st, Endpoint: endpoint, Now: time.Now}),
 		repositories: repository.New(repository.Config{Place: place, Store: st, Now: time.Now}),
 	}, nil
 }

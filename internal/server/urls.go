@@ -2,6 +2,7 @@ package server
 
 import (
 	"net"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,6 +27,11 @@ func (s *server) functionURLs() *functionurl.Handler {
 	return functionurl.New(functionurl.Config{
 		Place: serin.Place{Region: s.Region, Account: s.Account}, Find: s.table.URL, Invoke: s.invoker.Invoke,
 		Authenticate: s.auth.Authenticate, Unauthenticated: awsapi.WriteError, Anonymous: awsapi.Anonymous,
-		Now: time.Now, NewID: uuid.NewString, Log: s.Log,
+		Now: time.Now, NewID: uuid.NewString, Log: s.Log, APIs: s.supporting.apis, Function: s.table.Function,
 	})
+}
+
+// apiEndpoint returns the address of an HTTP API.
+func (s *server) apiEndpoint(id string) string {
+	return strings.Replace(s.functionURL(id), ".lambda-url.", ".execute-api.", 1)
 }
