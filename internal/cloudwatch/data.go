@@ -36,6 +36,9 @@ type query struct {
 	expression *node
 }
 
+// plain reports whether the query needs no distribution.
+func (q *query) plain() bool { return standardStatistics[q.stat] != nil }
+
 // GetMetricData returns points of metrics and of expressions on them.
 func (s *Service) GetMetricData(ctx context.Context, in *cloudwatch.GetMetricDataInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.GetMetricDataOutput, error) {
 	if err := checkTimes(in.StartTime, in.EndTime); err != nil {

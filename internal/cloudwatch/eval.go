@@ -79,7 +79,7 @@ func (e *evaluation) metric(q *query) (value, error) {
 		all = computed(e.fetched(q), q.compute)
 	} else {
 		var err error
-		if all, err = e.service.read(e.ctx, q.metric, q.compute, e.over(q.period)); err != nil {
+		if all, err = e.service.read(e.ctx, q.metric, q.compute, q.plain(), e.over(q.period)); err != nil {
 			return value{}, err
 		}
 	}

@@ -73,10 +73,10 @@ type found struct {
 }
 
 // read computes a statistic of exactly the named metric, one series for each unit.
-func (s *Service) read(ctx context.Context, m timeseries.Metric, compute statistic, over span) ([]found, error) {
+func (s *Service) read(ctx context.Context, m timeseries.Metric, compute statistic, plain bool, over span) ([]found, error) {
 	over = over.aligned()
 	all, err := s.Store.Query(ctx, timeseries.Selector{
-		Namespace: m.Namespace, Name: m.Name, Unit: m.Unit, Dimensions: m.Dimensions, Exact: true,
+		Namespace: m.Namespace, Name: m.Name, Unit: m.Unit, Dimensions: m.Dimensions, Exact: true, Plain: plain,
 	}, over.from, over.to, over.period)
 	return computed(all, compute), err
 }
@@ -152,7 +152,7 @@ func (s *Service) GetMetricStatistics(ctx context.Context, in *cloudwatch.GetMet
 	}
 	over = over.aligned()
 	all, err := s.Store.Query(ctx, timeseries.Selector{
-		Namespace: metric.Namespace, Name: metric.Name, Unit: metric.Unit, Dimensions: metric.Dimensions, Exact: true,
+		Namespace: metric.Namespace, Name: metric.Name, Unit: metric.Unit, Dimensions: metric.Dimensions, Exact: true, Plain: len(in.ExtendedStatistics) == 0,
 	}, over.from, over.to, over.period)
 	if err != nil {
 		return nil, err

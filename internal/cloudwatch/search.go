@@ -41,7 +41,7 @@ func (e *evaluation) search(n *node, q *query) (value, error) {
 	}
 	var out value
 	for _, m := range found {
-		part := &query{id: q.id, metric: m, compute: compute, period: period}
+		part := &query{id: q.id, metric: m, stat: name, compute: compute, period: period}
 		v, err := e.metric(part)
 		if err != nil {
 			return value{}, err

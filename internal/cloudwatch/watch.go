@@ -99,10 +99,13 @@ func (l *Look) from() time.Time { return l.End.Add(-time.Duration(l.Periods) * l
 type window struct {
 	from, to int64 // milliseconds
 	period   time.Duration
+	plain    bool
 }
 
 func (l *Look) window() window {
-	return window{l.from().UnixMilli(), l.End.UnixMilli(), l.Watch.Period}
+	return window{l.from().UnixMilli(), l.End.UnixMilli(), l.Watch.Period, !slices.ContainsFunc(l.Watch.queries, func(q *query) bool {
+		return q.expression == nil && !q.plain()
+	})}
 }
 
 // See calls each with the points of every look, oldest first, or the error that kept it from them. Metrics of the same
@@ -118,7 +121,7 @@ func (s *Service) See(ctx context.Context, looks []Look, each func(i int, points
 	}
 	series := map[window]map[string][]timeseries.Series{}
 	for w, ms := range metrics {
-		all, err := s.Store.QueryAll(ctx, ms, time.UnixMilli(w.from), time.UnixMilli(w.to), w.period)
+		all, err := s.Store.QueryAll(ctx, ms, w.plain, time.UnixMilli(w.from), time.UnixMilli(w.to), w.period)
 		if err != nil {
 			return err
 		}

@@ -32,8 +32,8 @@ type metricName struct{ namespace, name string }
 const groupFrom = 16
 
 // QueryAll is [Store.Query] for exactly the given metrics, of any unit: theirs is not looked at. Its intervals follow each
-// other from the first time on.
-func (s *Store) QueryAll(ctx context.Context, metrics []Metric, from, to time.Time, period time.Duration) ([]Series, error) {
+// other from the first time on. Plain sets are without their distributions.
+func (s *Store) QueryAll(ctx context.Context, metrics []Metric, plain bool, from, to time.Time, period time.Duration) ([]Series, error) {
 	groups, wanted := map[metricName][]Metric{}, map[string]bool{}
 	for _, m := range metrics {
 		m.Unit = ""
@@ -46,11 +46,11 @@ func (s *Store) QueryAll(ctx context.Context, metrics []Metric, from, to time.Ti
 	var sels []Selector
 	for named, group := range groups {
 		if len(group) >= groupFrom {
-			sels = append(sels, Selector{Namespace: named.namespace, Name: named.name})
+			sels = append(sels, Selector{Namespace: named.namespace, Name: named.name, Plain: plain})
 			continue
 		}
 		for _, m := range group {
-			sels = append(sels, Selector{Namespace: m.Namespace, Name: m.Name, Dimensions: m.Dimensions, Exact: true})
+			sels = append(sels, Selector{Namespace: m.Namespace, Name: m.Name, Dimensions: m.Dimensions, Exact: true, Plain: plain})
 		}
 	}
 	return s.query(ctx, sels, func(m Metric) bool {

@@ -117,6 +117,8 @@ type Selector struct {
 	Dimensions []Dimension
 	// Exact asks for metrics that have no other dimensions.
 	Exact bool
+	// Plain asks for sets without their distributions, which are costly to read.
+	Plain bool
 }
 
 func (s Selector) matchers(part string) []*labels.Matcher {

@@ -210,12 +210,16 @@ func readSets(ctx context.Context, q storage.Querier, sel Selector, each func(Me
 		var set Set
 		for kind := it.Next(); kind != chunkenc.ValNone; kind = it.Next() {
 			at, h := it.AtFloatHistogram(&f)
-			set = Set{
-				Count: h.Count, Sum: h.Sum, Zero: h.ZeroCount,
-				Positive: bucketsOf(set.Positive[:0], h.PositiveSpans, h.PositiveBuckets),
-				Negative: bucketsOf(set.Negative[:0], h.NegativeSpans, h.NegativeBuckets),
+			if sel.Plain {
+				set = plainSet(h)
+			} else {
+				set = Set{
+					Count: h.Count, Sum: h.Sum, Zero: h.ZeroCount,
+					Positive: bucketsOf(set.Positive[:0], h.PositiveSpans, h.PositiveBuckets),
+					Negative: bucketsOf(set.Negative[:0], h.NegativeSpans, h.NegativeBuckets),
+				}
+				set.Min, set.Max = set.visibleExtremes()
 			}
-			set.Min, set.Max = set.visibleExtremes()
 			if v, ok := leasts[at]; ok {
 				set.Min = v
 			}
@@ -229,6 +233,38 @@ func readSets(ctx context.Context, q storage.Querier, sel Selector, each func(Me
 		}
 	}
 	return all.Err()
+}
+
+// plainSet is a set without its distribution, whose visible extremes it has.
+func plainSet(h *histogram.FloatHistogram) Set {
+	outer := Set{Count: h.Count, Zero: h.ZeroCount}
+	var room [2]Bucket
+	outer.Positive = outermost(room[:0], h.PositiveSpans, h.PositiveBuckets)
+	negative := outermost(nil, h.NegativeSpans, h.NegativeBuckets)
+	outer.Negative = negative
+	set := Set{Count: h.Count, Sum: h.Sum}
+	set.Min, set.Max = outer.visibleExtremes()
+	return set
+}
+
+// outermost returns the first and the last bucket, which counts all but the first.
+func outermost(to []Bucket, spans []histogram.Span, counts []float64) []Bucket {
+	index, n := int32(0), 0
+	for _, s := range spans {
+		index += s.Offset
+		for range s.Length {
+			switch c := counts[n]; {
+			case c == 0:
+			case len(to) < 2:
+				to = append(to, Bucket{index, c})
+			default:
+				to[1] = Bucket{index, to[1].Count + c}
+			}
+			index++
+			n++
+		}
+	}
+	return to
 }
 
 func readExtremes(ctx context.Context, q storage.Querier, ms []*labels.Matcher, into map[string]map[int64]float64, part string) error {

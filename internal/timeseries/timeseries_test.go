@@ -304,3 +304,47 @@ func TestKillLosesTheLastSecondAtMost(t *testing.T) {
 		}
 	}
 }
+
+// A plain query gives the same counts, sums and extremes, and no distributions.
+func TestPlainQueriesAgree(t *testing.T) {
+	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	s, err := timeseries.Open(t.Context(), timeseries.Config{Dir: t.TempDir(), Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(3, 4))
+	began := now
+	for range 200 {
+		var set timeseries.Set
+		for range 1 + random.IntN(4) {
+			set.Add([]float64{0, 1, 2, 0.3, -1, 100 * random.Float64(), -random.Float64()}[random.IntN(7)], float64(1+random.IntN(3)))
+		}
+		if random.IntN(5) == 0 {
+			set = timeseries.Summary(3, 6, 1, 4)
+		}
+		if err := s.Add(timeseries.Value{Metric: timeseries.NewMetric("n", "m", "Count"), At: now, Set: set}); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(time.Second)
+		if err := s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(plain bool) []timeseries.Interval {
+		all, err := s.Query(t.Context(), timeseries.Selector{Namespace: "n", Plain: plain}, began, now, time.Second)
+		if err != nil || len(all) != 1 {
+			t.Fatal(len(all), err)
+		}
+		return all[0].Buckets
+	}
+	full, plain := read(false), read(true)
+	for i := range full {
+		full[i].Set.Zero, full[i].Set.Positive, full[i].Set.Negative = 0, nil, nil
+	}
+	if diff := cmp.Diff(full, plain); diff != "" || len(full) < 190 {
+		t.Error(len(full), diff)
+	}
+	if err := s.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
