@@ -100,7 +100,7 @@ func (a *app) root() *cobra.Command {
 	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(
 		a.initCommand(), a.serveCommand(), a.envCommand(), a.doctorCommand(), a.demoCommand(),
-		a.shipCommand(), a.statusCommand(), a.rollbackCommand(), a.historyCommand(), a.versionsCommand(), a.routingCommand(),
+		a.shipCommand(), a.applyCommand(), a.statusCommand(), a.rollbackCommand(), a.historyCommand(), a.versionsCommand(), a.routingCommand(),
 		a.promoteCommand(), a.holdCommand(), a.resumeCommand(), a.approveCommand(), a.skipCommand(), a.abortCommand(),
 		a.drillCommand(), a.verifyCommand(), a.pruneCommand(), a.recordCommand(), a.replayCommand(),
 		a.consoleCommand(), a.invokeCommand(), a.logsCommand(), a.versionCommand(),

@@ -40,7 +40,7 @@ func (o *operation) change(ctx context.Context, c *change) error {
 	}
 	begun := r.Operation == o.stack.Operation // before the server was killed
 	if !begun {
-		r.Before = nil
+		r.Before, r.Saved = nil, ""
 		if r.Exists {
 			r.Before = new(r.state)
 		}

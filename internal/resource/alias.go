@@ -99,6 +99,9 @@ func (a aliasType) update(ctx context.Context, c *call[aliasProperties]) (Result
 	if err != nil {
 		return Result{}, err
 	}
+	if c.Policy["CodeDeployLambdaAliasUpdate"] != nil && !c.RollingBack && c.old.FunctionVersion != c.new.FunctionVersion {
+		return Result{}, serin.Errorf(serin.KindNotImplemented, "Serin does not have the UpdatePolicy CodeDeployLambdaAliasUpdate in templates; move the alias with serin ship")
+	}
 	in := &lambda.UpdateAliasInput{
 		FunctionName: &c.new.FunctionName, Name: &c.new.Name, FunctionVersion: &c.new.FunctionVersion, Description: new(deref(c.new.Description)), RoutingConfig: routing,
 	}

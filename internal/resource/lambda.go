@@ -48,6 +48,10 @@ type Lambda interface {
 type Config struct {
 	Place  serin.Place
 	Lambda Lambda
+	// The others may be missing.
+	Alarms     Alarms
+	Parameters Parameters
+	Buckets    Buckets
 }
 
 // Tag is a tag as templates write it.

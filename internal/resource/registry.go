@@ -18,6 +18,15 @@ func New(c Config) Registry {
 	if c.Lambda != nil {
 		add(c.function(), c.version(), c.alias(), c.permission(), c.url(), c.eventInvoke(), c.layer(), c.layerPermission(), c.eventSource())
 	}
+	if c.Alarms != nil {
+		add(c.alarm(), c.compositeAlarm())
+	}
+	if c.Parameters != nil {
+		add(c.parameter())
+	}
+	if c.Buckets != nil {
+		add(c.bucket())
+	}
 	for _, name := range inertTypes {
 		add(&Type{Name: name, Inert: true, NameProperty: inertNames[name], MaxName: 64})
 	}
@@ -30,7 +39,7 @@ var inertTypes = []string{
 	"AWS::CDK::Metadata", "AWS::CloudFormation::WaitConditionHandle",
 	"AWS::IAM::AccessKey", "AWS::IAM::Group", "AWS::IAM::GroupPolicy", "AWS::IAM::InstanceProfile", "AWS::IAM::ManagedPolicy", "AWS::IAM::OIDCProvider",
 	"AWS::IAM::Policy", "AWS::IAM::Role", "AWS::IAM::RolePolicy", "AWS::IAM::ServiceLinkedRole", "AWS::IAM::User", "AWS::IAM::UserPolicy",
-	"AWS::ECR::Repository",
+	"AWS::ECR::Repository", "AWS::S3::BucketPolicy",
 }
 
 // inertNames are the properties that name resources without effect.

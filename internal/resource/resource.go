@@ -64,7 +64,7 @@ type Type struct {
 	Lower        bool
 	// Attributes are what Fn::GetAtt gives.
 	Attributes []string
-	// Replacing are properties whose change makes a new resource, of a type from [Custom].
+	// Replacing are properties whose change makes a new resource, where no tag of a field says so.
 	Replacing []string
 	// Inert says that the resource has no effect here. Any properties are accepted, and any attribute.
 	Inert bool
@@ -172,11 +172,11 @@ func (t *Type) Replaces(property string) bool {
 	if t.Inert {
 		return false
 	}
-	if t.update == nil {
+	if t.update == nil || slices.Contains(t.Replacing, property) {
 		return true
 	}
 	if t.properties.Kind() != reflect.Struct {
-		return slices.Contains(t.Replacing, property)
+		return false
 	}
 	f, ok := t.properties.FieldByName(property)
 	return ok && tagged(f, "replace")
