@@ -25,6 +25,8 @@ type Check struct {
 	URL string `json:"url,omitempty"`
 	// Event is an event for the version under test, which must answer without an error.
 	Event json.RawMessage `json:"event,omitempty"`
+	// Reports says that the function reports to CodeDeploy's API how the check went: what it returns counts for nothing.
+	Reports bool `json:"reports,omitempty"`
 	// Status is the HTTP status that the answer to Event must have; 0 stands for any below 500.
 	Status int `json:"status,omitempty"`
 	// Name says what the check is, for people; "" for what it does.
@@ -88,6 +90,8 @@ func (c Check) validate() error {
 		return Errorf(KindInvalid, "checks: the event of %.100q is not JSON", c.String())
 	case c.Status != 0 && (c.Status < 100 || c.Status > 599 || len(c.Event) == 0):
 		return Errorf(KindInvalid, "checks: %d is not a status that the answer to an event can have", c.Status)
+	case c.Reports && c.Function == "":
+		return Errorf(KindInvalid, "checks: %.100q cannot report; only a function can", c.String())
 	case c.Timeout < 0 || c.Timeout > maxCheckTimeout:
 		return Errorf(KindInvalid, "checks: the time limit %s is not between 0s and 1h", c.Timeout)
 	}

@@ -43,6 +43,7 @@ const (
 	EndingAborted    Ending = "aborted"
 	EndingRefused    Ending = "refused"  // a check has not passed; the canary has not got any traffic
 	EndingConflict   Ending = "conflict" // the alias was changed by somebody else; nothing more was touched
+	EndingLeft       Ending = "left"     // a person ended it and left the alias as it was
 )
 
 // Command is what a person asks of an active release.
@@ -56,6 +57,7 @@ const (
 	CommandAbort   Command = "abort"
 	CommandApprove Command = "approve" // leave the step of a release that waits for a person
 	CommandSkip    Command = "skip"    // leave the step now, whatever it waits for
+	CommandLeave   Command = "leave"   // end the release and leave the alias as it is
 )
 
 // Instruction is a command to an active release.
@@ -105,6 +107,7 @@ const (
 	ReleaseRolledBack ReleaseEventType = "rolledBack"
 	ReleaseRefused    ReleaseEventType = "refused"
 	ReleaseConflict   ReleaseEventType = "conflict"
+	ReleaseLeft       ReleaseEventType = "left"
 )
 
 // ReleaseEvent is a line of a release's log.

@@ -118,7 +118,7 @@ func eventsBetween(before, after *api.ReleaseDocument, at time.Time) []event {
 			if !after.Conflict {
 				add(event{Type: eventRolledBack, Version: &after.From, Reason: &after.Reason})
 			}
-		case serin.EndingHeld, serin.EndingConflict, serin.EndingRefused: // told by the check, or not how a document ends
+		case serin.EndingHeld, serin.EndingConflict, serin.EndingRefused, serin.EndingLeft: // told by the check, or not how a document ends
 		}
 	}
 	return events

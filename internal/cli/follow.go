@@ -165,7 +165,7 @@ func settle(d *api.ReleaseDocument) (code int, settled bool) {
 		return exitConflict, true
 	case d.Outcome == serin.EndingPromoted:
 		return exitDone, true
-	case d.Outcome == serin.EndingAborted:
+	case d.Outcome == serin.EndingAborted, d.Outcome == serin.EndingLeft:
 		return exitAborted, true
 	case d.Outcome == serin.EndingRefused:
 		return exitPreflight, true

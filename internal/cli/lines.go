@@ -152,6 +152,8 @@ func endLines(d *api.ReleaseDocument) []string {
 		return []string{fmt.Sprintf("✔ %s → %s 100 %%: %s", name, to, why)}
 	case d.Outcome == serin.EndingPromoted:
 		return append([]string{fmt.Sprintf("✔ %s: promoted %s to 100 %% in %s: %s", name, to, seconds(d.DurationSeconds), why)}, tally(d)...)
+	case d.Outcome == serin.EndingLeft:
+		return []string{fmt.Sprintf("✖ %s: %s; traffic now: %s", name, why, shares(d.TrafficNow))}
 	case d.Outcome == serin.EndingAborted:
 		return append([]string{fmt.Sprintf("↩ %s: back to %s, %s", name, from, why)}, tally(d)...)
 	default:

@@ -189,7 +189,7 @@ func line(e serin.ReleaseEvent) string {
 	words := map[serin.ReleaseEventType]string{
 		serin.ReleaseStarted: "started", serin.ReleaseStep: "at " + strconv.FormatFloat(e.Canary, 'g', 4, 64) + " %",
 		serin.ReleaseHeld: "held", serin.ReleaseResumed: "resumed", serin.ReleasePromoted: "promoted",
-		serin.ReleaseRolledBack: "rolled back", serin.ReleaseRefused: "refused", serin.ReleaseConflict: "stopped",
+		serin.ReleaseRolledBack: "rolled back", serin.ReleaseRefused: "refused", serin.ReleaseConflict: "stopped", serin.ReleaseLeft: "stopped",
 	}[e.Type]
 	if e.By != "" {
 		words += " by " + e.By
@@ -213,7 +213,7 @@ func icon(n *release.Notice) string {
 	switch n.Event.Type {
 	case serin.ReleasePromoted:
 		return ":white_check_mark:"
-	case serin.ReleaseRolledBack, serin.ReleaseRefused, serin.ReleaseConflict:
+	case serin.ReleaseRolledBack, serin.ReleaseRefused, serin.ReleaseConflict, serin.ReleaseLeft:
 		return ":leftwards_arrow_with_hook:"
 	case serin.ReleaseHeld:
 		return ":double_vertical_bar:"

@@ -115,6 +115,12 @@ func (c *Controller) check(ctx context.Context, r *serin.Release, run serin.Chec
 	if len(check.Event) > 0 {
 		return c.checkEvent(ctx, r, check)
 	}
+	if check.Reports {
+		if c.Await == nil {
+			return errors.New("this server takes no reports")
+		}
+		return c.Await(ctx, r, run, check.Function)
+	}
 	version := r.Canary.String()
 	event := serin.CheckEvent{
 		CheckID: run.ID, ReleaseID: r.ID, When: run.When, Function: r.Function, Alias: r.Alias, Version: r.Canary,

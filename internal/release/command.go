@@ -29,6 +29,9 @@ func obey(r serin.Release, in serin.Instruction, actor string, now time.Time) (s
 		}
 		return steer(r, in.Command, actor, why, now)
 	case serin.PhaseChecking:
+		if in.Command == serin.CommandLeave {
+			return left(r, actor, why, now), nil
+		}
 		if in.Command != serin.CommandAbort {
 			return r, serin.Errorf(serin.KindConflict, "Release %s is checked before it gets any traffic; it can only be aborted.", r.ID)
 		}
@@ -82,6 +85,8 @@ func steer(r serin.Release, c serin.Command, actor, why string, now time.Time) (
 		return leave(r, "approved "+why, actor, now)
 	case serin.CommandSkip:
 		return leave(r, "skipped "+why, actor, now)
+	case serin.CommandLeave:
+		return left(r, actor, why, now), nil
 	default:
 		return r, unknown(c)
 	}
@@ -113,6 +118,8 @@ func steerWatch(r serin.Release, c serin.Command, actor, why string, now time.Ti
 	case serin.CommandAbort:
 		r.EndedBy = actor
 		return rollBack(r, serin.EndingAborted, "aborted "+why, now), nil
+	case serin.CommandLeave:
+		return left(r, actor, why, now), nil
 	case serin.CommandHold, serin.CommandResume, serin.CommandApprove:
 		return r, serin.Errorf(serin.KindConflict, "Release %s has promoted version %s and watches it until %s; it can be skipped or aborted.",
 			r.ID, r.Canary, r.WatchUntil.Format(time.RFC3339))
@@ -121,6 +128,15 @@ func steerWatch(r serin.Release, c serin.Command, actor, why string, now time.Ti
 	}
 }
 
+// left ends a release whose alias stays as it is, split or not. The routing that was still to come does not come.
+func left(r serin.Release, actor, why string, now time.Time) serin.Release {
+	r.EndedBy = actor
+	r = leaveStep(r, "stopped "+why, now)
+	r.Phase, r.Ending, r.EndedAt = serin.PhaseEnded, serin.EndingLeft, now
+	r.Reason = fmt.Sprintf("stopped %s; alias %s is left at %s", why, r.Alias, describe(r.Applied))
+	return r
+}
+
 func unknown(c serin.Command) error {
-	return serin.Errorf(serin.KindInvalid, "%.100q is not promote, hold, resume, approve, skip or abort", string(c))
+	return serin.Errorf(serin.KindInvalid, "%.100q is not promote, hold, resume, approve, skip, leave or abort", string(c))
 }

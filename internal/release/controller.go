@@ -46,6 +46,8 @@ type Config struct {
 	Log      *slog.Logger
 	// Invoke invokes a function for a check and returns its answer; functionError is "" unless the function failed.
 	Invoke func(ctx context.Context, function, qualifier string, payload []byte) (answer []byte, functionError string, err error)
+	// Await runs a check whose function reports how it went, until it has reported or the context ends.
+	Await func(ctx context.Context, r *serin.Release, run serin.CheckRun, function string) error
 	// VersionARN returns the ARN of a version of a function.
 	VersionARN func(function, version string) string
 	// Notify names whom to tell what happens to releases; Saved, if set, is called when there is something to tell.
@@ -100,10 +102,13 @@ func (c *Controller) Run(ctx context.Context) error {
 
 // Request asks for a release.
 type Request struct {
+	ID              string // "" for a new one; a release that has been started is not started again under its ID
 	Function, Alias string
 	Version         serin.VersionNumber
-	Policy          serin.Policy
-	Message         string
+	// Baseline is the version that the alias must route everything to; [serin.Latest] for any, or no alias yet.
+	Baseline serin.VersionNumber
+	Policy   serin.Policy
+	Message  string
 }
 
 // ReasonPreflight marks errors that were found before any traffic moved and that are about the versions or
@@ -122,12 +127,12 @@ func (c *Controller) Start(ctx context.Context, req Request) (*serin.Release, er
 	}
 	now := c.Now().UTC()
 	r := &serin.Release{
-		ID: c.NewID(), Function: req.Function, Alias: req.Alias, Canary: req.Version, Policy: req.Policy,
+		ID: cmp.Or(req.ID, c.NewID()), Function: req.Function, Alias: req.Alias, Canary: req.Version, Policy: req.Policy,
 		Actor: serin.ActorFrom(ctx), Message: req.Message, StartedAt: now, WaitingSince: now,
 		Phase: serin.PhaseRunning, Verdict: serin.VerdictNotEnough,
 	}
 	_, alias, err := c.Aliases.Alias(req.Function, req.Alias)
-	if serin.KindOf(err) == serin.KindNotFound {
+	if serin.KindOf(err) == serin.KindNotFound && req.Baseline == serin.Latest {
 		return c.startWithout(ctx, r)
 	}
 	if err != nil {
@@ -141,6 +146,10 @@ func (c *Controller) Start(ctx context.Context, req Request) (*serin.Release, er
 	}
 	if err := c.checkAlarms(r); err != nil {
 		return nil, err
+	}
+	if req.Baseline != serin.Latest && alias.Routing.Version != req.Baseline {
+		return nil, &serin.Error{Kind: serin.KindConflict, Reason: ReasonPreflight, Message: fmt.Sprintf(
+			"Alias %s routes to version %s, not to version %s.", r.Alias, alias.Routing.Version, req.Baseline)}
 	}
 	r.Baseline = alias.Routing.Version
 	r.Applied = serin.Routing{Version: r.Baseline}

@@ -235,3 +235,46 @@ func TestForce(t *testing.T) {
 		}
 	})
 }
+
+// A release that is left ends with its alias as it is, split or not, and the next one is refused until somebody clears it.
+func TestLeave(t *testing.T) {
+	inBubble(t, func(w *world) {
+		t := w.t // of the bubble
+		w.live(1)
+		id := w.start(2, func(p *serin.Policy) { p.Steps = []float64{10, 100} }).ID
+		w.until(id, atStep(0))
+		if _, err := instruct(w, id, serin.Instruction{Command: serin.CommandLeave}); err != nil {
+			t.Fatal(err)
+		}
+		r := w.until(id, ended)
+		if r.Ending != serin.EndingLeft || r.EndedBy != "leo" || w.aliases.routing() != (serin.Routing{Version: 1, Additional: 2, Weight: 0.1}) {
+			t.Errorf("%s by %s: %s; alias %+v", r.Ending, r.EndedBy, r.Reason, w.aliases.routing())
+		}
+		if last := r.Log[len(r.Log)-1]; last.Type != serin.ReleaseLeft || last.Canary != 10 {
+			t.Errorf("log %+v", r.Log)
+		}
+		if _, err := w.Start(t.Context(), request(3, serin.DefaultPolicy())); serin.KindOf(err) != serin.KindConflict {
+			t.Errorf("the next release: %v", err)
+		}
+	})
+}
+
+// A release that was told its baseline starts from no other one.
+func TestAnotherBaseline(t *testing.T) {
+	inBubble(t, func(w *world) {
+		t := w.t // of the bubble
+		req := request(3, serin.DefaultPolicy())
+		req.ID, req.Baseline = "mine", 1
+		if _, err := w.Start(t.Context(), req); serin.KindOf(err) != serin.KindNotFound {
+			t.Errorf("no alias yet: %v", err)
+		}
+		w.live(2)
+		if _, err := w.Start(t.Context(), req); serin.KindOf(err) != serin.KindConflict || !strings.Contains(err.Error(), "not to version 1") {
+			t.Errorf("%v", err)
+		}
+		w.live(1)
+		if r, err := w.Start(t.Context(), req); err != nil || r.ID != "mine" || r.Baseline != 1 {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
+}

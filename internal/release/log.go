@@ -38,6 +38,8 @@ func logged(before, after serin.Release, now time.Time) []serin.ReleaseEvent {
 	case after.Active() || !before.Active() && before.ID != "":
 	case after.Ending == serin.EndingConflict:
 		add(serin.ReleaseConflict, "", after.Reason)
+	case after.Ending == serin.EndingLeft:
+		add(serin.ReleaseLeft, after.EndedBy, after.Reason)
 	case after.Ending == serin.EndingRefused:
 		add(serin.ReleaseRefused, "", after.Reason)
 	case after.Ending == serin.EndingPromoted:

@@ -134,8 +134,17 @@ func (r *run) command(ctx context.Context, in serin.Instruction, actor string) (
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	res := <-reply
-	return res.release, res.err
+	select {
+	case res := <-reply:
+		return res.release, res.err
+	case <-r.done:
+	}
+	select {
+	case res := <-reply: // it was the last that the release took
+		return res.release, res.err
+	default:
+		return nil, serin.Errorf(serin.KindConflict, "Release %s has ended.", r.snapshot().ID)
+	}
 }
 
 // drive runs until the release has ended or the context has.
