@@ -19,7 +19,7 @@ var layers = [][]string{
 	{"serin/internal/egress", "serin/internal/logpattern", "serin/internal/sandbox", "serin/internal/sam", "serin/internal/template"},
 	{"serin/internal/bundle", "serin/internal/executor", "serin/internal/logs", "serin/internal/metrics", "serin/internal/recording", "serin/internal/resource", "serin/internal/router", "serin/internal/store", "serin/internal/timeseries", "serin/internal/tracing"},
 	{"serin/internal/capacity", "serin/internal/cloudformation", "serin/internal/cloudwatch", "serin/internal/cloudwatchlogs", "serin/internal/control", "serin/internal/httpapi", "serin/internal/identity", "serin/internal/invoke", "serin/internal/parameter", "serin/internal/release", "serin/internal/repository", "serin/internal/s3"},
-	{"serin/internal/alarm", "serin/internal/overview"},
+	{"serin/internal/alarm", "serin/internal/codedeploy", "serin/internal/overview"},
 	{"serin/internal/api", "serin/internal/awsapi", "serin/internal/console", "serin/internal/exposition", "serin/internal/functionurl", "serin/internal/notify"},
 	{"serin/internal/server"},
 	{"serin/internal/cli"},

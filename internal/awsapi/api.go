@@ -34,6 +34,8 @@ type Config struct {
 	CloudWatch CloudWatch
 	// HTTPAPIs serves API Gateway V2.
 	HTTPAPIs *httpapi.Service
+	// CodeDeploy serves deployments; without it they are not implemented.
+	CodeDeploy CodeDeploy
 	// Parameters, Identity and Repositories serve SSM, STS and IAM, and ECR; what is missing is not implemented.
 	Parameters   *parameter.Service
 	Identity     *identity.Service
@@ -72,6 +74,9 @@ func New(cfg Config) *API {
 	}
 	if cfg.CloudWatch != nil {
 		a.services = append(a.services, newCloudWatch(cfg.CloudWatch, cfg.Alarms))
+	}
+	if cfg.CodeDeploy != nil {
+		a.services = append(a.services, newCodeDeploy(cfg.CodeDeploy))
 	}
 	if cfg.Parameters != nil {
 		a.services = append(a.services, newSSM(cfg.Parameters))

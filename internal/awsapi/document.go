@@ -160,8 +160,8 @@ func bindStruct(v reflect.Value, document any, at string) error {
 		return unfit(at, "a structure")
 	}
 	for name, member := range members {
-		field, ok := v.Type().FieldByName(fieldOf(name))
-		if !ok || !field.IsExported() || len(field.Index) != 1 {
+		field, ok := fieldOf(v.Type(), name)
+		if !ok {
 			continue
 		}
 		inner := name
@@ -175,12 +175,19 @@ func bindStruct(v reflect.Value, document any, at string) error {
 	return nil
 }
 
-// fieldOf returns the name of the field of a member, which some services write with a small first letter.
-func fieldOf(member string) string {
-	if member == "" || member[0] < 'a' || member[0] > 'z' {
-		return member
+// fieldOf returns the field of a member. The SDK writes members with a large first letter, whatever the service does, and
+// puts a line under those that would be methods.
+func fieldOf(t reflect.Type, name string) (reflect.StructField, bool) {
+	if name == "" {
+		return reflect.StructField{}, false
 	}
-	return string(member[0]-'a'+'A') + member[1:]
+	large := strings.ToUpper(name[:1]) + name[1:]
+	for _, spelling := range []string{large, large + "_"} {
+		if field, ok := t.FieldByName(spelling); ok && field.IsExported() && len(field.Index) == 1 {
+			return field, true
+		}
+	}
+	return reflect.StructField{}, false
 }
 
 func bindMap(v reflect.Value, document any, at string) error {

@@ -155,6 +155,9 @@ func (a *API) serveRPC(w http.ResponseWriter, r *http.Request, proto protocol, c
 	if proto == awsJSON11 {
 		proto = awsJSON10 // told apart by the type of the body, which some clients get wrong
 	}
+	if s.encoders[proto] == nil {
+		return proto.notImplemented(r, c.query, c.body)
+	}
 	out, op, err := s.serve(r, proto, c)
 	if err != nil {
 		return s.wireError(err, c.requestID)

@@ -31,6 +31,7 @@ import (
 	"serin/internal/cloudformation"
 	"serin/internal/cloudwatch"
 	"serin/internal/cloudwatchlogs"
+	"serin/internal/codedeploy"
 	"serin/internal/console"
 	"serin/internal/control"
 	"serin/internal/egress"
@@ -152,6 +153,7 @@ type server struct {
 	alarms     *alarm.Service
 	logs       *logs.Store
 	logsAPI    *cloudwatchlogs.Service
+	codedeploy *codedeploy.Service
 	overview   *overview.Reader
 	objects    *s3.Service
 	supporting supporting
@@ -310,7 +312,9 @@ func (s *server) build(ctx context.Context) (err error) {
 		Store: s.store, Aliases: s.control, Recorder: s.recorder, Warmer: s.capacity, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
 		Invoke: s.invokeForCheck, VersionARN: place.FunctionARN, Notify: told, Saved: s.notifier.Wake, Moved: s.tracer.Release,
 		Alarms: func(names []string) []serin.AlarmState { return s.alarms.States(names) },
+		Await: s.await,
 	})
+	s.codedeploy = s.newCodeDeploy(place)
 	s.metrics, err = timeseries.Open(ctx, timeseries.Config{Dir: filepath.Join(s.Data, "metrics"), Now: time.Now, Log: s.Log})
 	if err != nil {
 		return fmt.Errorf("metrics: %w", err)
@@ -381,6 +385,7 @@ func (s *server) serve(ctx context.Context, ready func(Ready)) error {
 	group.Go(func() error { return s.control.Follow(inner) })
 	group.Go(func() error { return s.capacity.Run(inner) })
 	group.Go(func() error { return s.releases.Run(inner) })
+	group.Go(func() error { return s.codedeploy.Run(inner) })
 	group.Go(func() error { return s.notifier.Run(inner) })
 	group.Go(func() error { return s.keepPruning(inner) })
 	group.Go(func() error { return s.recordings.Run(inner) })
@@ -458,7 +463,7 @@ func (s *server) routes(stopping context.Context) http.Handler {
 	own.HandleFunc("POST "+consoleLinkPath, s.serveConsoleLink)
 	own.Handle("GET "+codePath+"{sha256}", s.auth.Wrap(http.HandlerFunc(s.serveCode), 0))
 	aws := awsapi.New(awsapi.Config{
-		Auth: s.auth, Lambda: s.control, Invoke: s.invoke, CloudFormation: s.stacks, CloudWatch: s.cloudwatch, Alarms: s.alarms, Logs: s.logsAPI, S3: s.objects.Handler(),
+		Auth: s.auth, Lambda: s.control, Invoke: s.invoke, CloudFormation: s.stacks, CloudWatch: s.cloudwatch, CodeDeploy: s.codedeploy, Alarms: s.alarms, Logs: s.logsAPI, S3: s.objects.Handler(),
 		Parameters: s.supporting.parameters, Identity: s.supporting.identity, Repositories: s.supporting.repositories, HTTPAPIs: s.supporting.apis, Log: s.Log,
 	})
 	if s.scrape != nil {
