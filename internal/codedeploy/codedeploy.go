@@ -20,6 +20,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/codedeploy"
 
 	"serin"
@@ -37,11 +38,17 @@ type Releases interface {
 	Command(ctx context.Context, id string, in serin.Instruction) (*serin.Release, error)
 }
 
+// Alarms says what state alarms are in.
+type Alarms interface {
+	DescribeAlarms(context.Context, *cloudwatch.DescribeAlarmsInput, ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error)
+}
+
 // Config is what a [Service] works with.
 type Config struct {
 	Place    serin.Place
 	Store    *store.Store
 	Releases Releases
+	Alarms   Alarms
 	// Alias returns an alias and its function, or a KindNotFound error.
 	Alias func(function, alias string) (*serin.Function, *serin.Alias, error)
 	// InvokeEvent hands an event to a function, as an asynchronous invocation does.

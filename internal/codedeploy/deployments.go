@@ -33,6 +33,7 @@ type deployment struct {
 	Spec         appSpec                          `json:"spec"`
 	Policy       serin.Policy                     `json:"policy"`
 	AutoRollback *types.AutoRollbackConfiguration `json:"autoRollback,omitempty"`
+	Alarms       *types.AlarmConfiguration        `json:"alarms,omitempty"`
 	Override     *types.AlarmConfiguration        `json:"override,omitempty"` // of the group's alarms
 	Stop         *stop                            `json:"stop,omitempty"`
 	End          *end                             `json:"end,omitempty"`
@@ -50,6 +51,7 @@ type Origin struct {
 type stop struct {
 	Rollback bool   `json:"rollback"`
 	By       string `json:"by"`
+	Why      string `json:"why,omitempty"`
 }
 
 // end is how a deployment ended.
@@ -128,6 +130,7 @@ func (s *Service) planned(ctx context.Context, in *codedeploy.CreateDeploymentIn
 		Revision: *in.Revision, Previous: info.TargetRevision, Spec: *spec,
 		Config:       cmp.Or(aws.ToString(in.DeploymentConfigName), aws.ToString(info.DeploymentConfigName), defaultConfig),
 		AutoRollback: cmp.Or(in.AutoRollbackConfiguration, info.AutoRollbackConfiguration), Override: in.OverrideAlarmConfiguration,
+		Alarms: cmp.Or(in.OverrideAlarmConfiguration, info.AlarmConfiguration),
 	}
 	if in.AutoRollbackConfiguration != nil {
 		if err := checkAutoRollback(in.AutoRollbackConfiguration); err != nil {

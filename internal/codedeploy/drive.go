@@ -1,9 +1,11 @@
 package codedeploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -17,6 +19,7 @@ import (
 const (
 	waitMost = 5 * time.Second        // how long a wait for a release may last
 	pause    = 100 * time.Millisecond // between two looks at a release that nobody drives yet
+	maxWhy   = 500                    // bytes of the reason of an instruction
 	retry    = time.Second            // after a failure of the server
 
 	// deploymentTime is how long a deployment may take; overtime is who ends one that takes longer.
@@ -94,12 +97,16 @@ func (s *Service) step(ctx context.Context, id string) (wait time.Duration, ende
 			Status: types.DeploymentStatusStopped, At: s.now(), Code: types.ErrorCodeManualStop, Message: "stopped by " + d.value.Stop.By + " before it began",
 		}, "", false)
 	case r == nil:
+		if why := s.veto(ctx, d.value.Alarms); why != "" {
+			return 0, true, s.finish(ctx, id, end{Status: types.DeploymentStatusStopped, At: s.now(), Code: types.ErrorCodeAlarmActive, Message: why}, "", false)
+		}
 		return s.begin(ctx, d)
 	case !r.Active():
 		e, on, back := outcome(r)
 		return 0, true, s.finish(ctx, id, e, on, back)
 	case d.value.Stop != nil:
 		err = s.instruct(ctx, id, d.value.Stop)
+	case s.vetoed(ctx, d, &err):
 	case !s.now().Before(d.value.Created.Add(deploymentTime)):
 		err = s.instruct(ctx, id, &stop{Rollback: true, By: overtime})
 	}
@@ -113,6 +120,15 @@ func (s *Service) step(ctx context.Context, id string) (wait time.Duration, ende
 		return 0, false, err
 	}
 	return pause, false, nil
+}
+
+// vetoed ends the release of a deployment that an alarm stops.
+func (s *Service) vetoed(ctx context.Context, d *record[deployment], err *error) bool {
+	why := s.veto(ctx, d.value.Alarms)
+	if why != "" {
+		*err = s.instruct(ctx, d.Name, &stop{Rollback: true, By: alarmed, Why: why})
+	}
+	return why != ""
 }
 
 // begin starts the release of a deployment. What the AppSpec file does not allow fails the deployment.
@@ -170,7 +186,8 @@ func (s *Service) checked(spec *appSpec, function string) (current, target serin
 
 // instruct stops the release of a deployment, if there is one that can be.
 func (s *Service) instruct(ctx context.Context, id string, how *stop) error {
-	in := serin.Instruction{Command: serin.CommandLeave, Reason: "the deployment was stopped"}
+	in := serin.Instruction{Command: serin.CommandLeave, Reason: cmp.Or(how.Why, "the deployment was stopped")}
+	in.Reason = strings.ToValidUTF8(in.Reason[:min(len(in.Reason), maxWhy)], "")
 	if how.Rollback {
 		in.Command = serin.CommandAbort
 	}

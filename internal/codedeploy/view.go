@@ -252,8 +252,11 @@ func outcome(r *serin.Release) (e end, on types.AutoRollbackEvent, back bool) {
 		return end{Status: types.DeploymentStatusSucceeded, At: r.EndedAt}, "", false
 	case serin.EndingAborted, serin.EndingLeft:
 		e.Status, e.Code, on, back = types.DeploymentStatusStopped, types.ErrorCodeManualStop, types.AutoRollbackEventDeploymentStopOnRequest, r.Ending == serin.EndingAborted
-		if r.EndedBy == overtime {
+		switch r.EndedBy {
+		case overtime:
 			e.Status, e.Code, on = types.DeploymentStatusFailed, types.ErrorCodeTimeout, types.AutoRollbackEventDeploymentFailure
+		case alarmed:
+			e.Code, on = types.ErrorCodeAlarmActive, types.AutoRollbackEventDeploymentStopOnAlarm
 		}
 	case serin.EndingRefused, serin.EndingRolledBack:
 		e.Code, back = types.ErrorCodeHealthConstraints, true

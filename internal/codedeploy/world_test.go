@@ -3,6 +3,7 @@ package codedeploy_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	cloudwatchtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	sdk "github.com/aws/aws-sdk-go-v2/service/codedeploy"
 	"github.com/aws/aws-sdk-go-v2/service/codedeploy/types"
 
@@ -113,6 +116,30 @@ type world struct {
 	events []hookEvent
 	// report is what a hook reports when it gets an event; nil reports nothing.
 	report func(e hookEvent) types.LifecycleEventStatus
+	// alarms are those that there are; nobody can say what their state is while deaf.
+	alarms map[string]cloudwatchtypes.StateValue
+	deaf   bool
+}
+
+func (w *world) DescribeAlarms(_ context.Context, in *cloudwatch.DescribeAlarmsInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.deaf {
+		return nil, errors.New("nobody knows")
+	}
+	out := &cloudwatch.DescribeAlarmsOutput{}
+	for _, name := range in.AlarmNames {
+		if state, ok := w.alarms[name]; ok {
+			out.MetricAlarms = append(out.MetricAlarms, cloudwatchtypes.MetricAlarm{AlarmName: &name, StateValue: state})
+		}
+	}
+	return out, nil
+}
+
+func (w *world) alarm(name string, state cloudwatchtypes.StateValue) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.alarms[name] = state
 }
 
 type hookEvent struct {
@@ -129,7 +156,7 @@ func inBubble(t *testing.T, test func(*world)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := &world{t: t, ctx: serin.WithActor(context.Background(), "ana"), aliases: newAliases(t), recorder: metrics.New(time.Now), store: s, log: slog.DiscardHandler}
+		w := &world{t: t, ctx: serin.WithActor(context.Background(), "ana"), aliases: newAliases(t), recorder: metrics.New(time.Now), store: s, log: slog.DiscardHandler, alarms: map[string]cloudwatchtypes.StateValue{}}
 		w.run()
 		w.live(serin.Routing{Version: 1})
 		test(w)
@@ -150,7 +177,7 @@ func (w *world) run() {
 		},
 	})
 	w.Service = codedeploy.New(codedeploy.Config{
-		Place: place, Store: w.store, Releases: w.releases, Alias: w.aliases.Alias, InvokeEvent: w.invoke, Now: time.Now, NewID: w.newID, Log: slog.New(w.log),
+		Place: place, Store: w.store, Releases: w.releases, Alarms: w, Alias: w.aliases.Alias, InvokeEvent: w.invoke, Now: time.Now, NewID: w.newID, Log: slog.New(w.log),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stop = cancel

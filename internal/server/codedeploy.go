@@ -13,7 +13,7 @@ import (
 
 func (s *server) newCodeDeploy(place serin.Place) *codedeploy.Service {
 	return codedeploy.New(codedeploy.Config{
-		Place: place, Store: s.store, Releases: s.releases, Alias: s.control.Alias, InvokeEvent: s.invokeHook, ReadObject: s.objects.ReadObject,
+		Place: place, Store: s.store, Releases: s.releases, Alarms: s.alarms, Alias: s.control.Alias, InvokeEvent: s.invokeHook, ReadObject: s.objects.ReadObject,
 		Now: time.Now, NewID: uuid.NewString, Log: s.Log,
 	})
 }

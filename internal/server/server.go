@@ -314,7 +314,6 @@ func (s *server) build(ctx context.Context) (err error) {
 		Alarms: func(names []string) []serin.AlarmState { return s.alarms.States(names) },
 		Await: s.await,
 	})
-	s.codedeploy = s.newCodeDeploy(place)
 	s.metrics, err = timeseries.Open(ctx, timeseries.Config{Dir: filepath.Join(s.Data, "metrics"), Now: time.Now, Log: s.Log})
 	if err != nil {
 		return fmt.Errorf("metrics: %w", err)
@@ -329,6 +328,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	if err := s.alarms.Load(ctx); err != nil {
 		return fmt.Errorf("alarms: %w", err)
 	}
+	s.codedeploy = s.newCodeDeploy(place)
 	if err := s.control.Load(ctx); err != nil {
 		return err
 	}
