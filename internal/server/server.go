@@ -312,7 +312,7 @@ func (s *server) build(ctx context.Context) (err error) {
 		Store: s.store, Aliases: s.control, Recorder: s.recorder, Warmer: s.capacity, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
 		Invoke: s.invokeForCheck, VersionARN: place.FunctionARN, Notify: told, Saved: s.notifier.Wake, Moved: s.tracer.Release,
 		Alarms: func(names []string) []serin.AlarmState { return s.alarms.States(names) },
-		Await: s.await,
+		Await:  s.await,
 	})
 	s.metrics, err = timeseries.Open(ctx, timeseries.Config{Dir: filepath.Join(s.Data, "metrics"), Now: time.Now, Log: s.Log})
 	if err != nil {
