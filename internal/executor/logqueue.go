@@ -56,8 +56,9 @@ func (b *logBatch) add(at time.Time, requestID string, line []byte) {
 	b.events = append(b.events, queuedEvent{at, requestID, len(b.data)})
 }
 
-// add queues an event. One that is not vital is dropped if there is no room.
-func (q *logQueue) add(at time.Time, requestID string, line []byte, vital bool) {
+// add queues an event. One that is not vital is dropped if there is no room. One that may wait is delivered with the
+// next that may not, or by settle: to start the goroutine that delivers costs an invocation more than its lines do.
+func (q *logQueue) add(at time.Time, requestID string, line []byte, vital, wait bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	limit := maxQueued + maxPipe // a pipe that is drained at the end of an invocation has room
@@ -70,6 +71,13 @@ func (q *logQueue) add(at time.Time, requestID string, line []byte, vital bool) 
 		return
 	}
 	q.waiting.add(at, requestID, line)
+	if !wait {
+		q.start()
+	}
+}
+
+// start starts the delivery of what is waiting. The caller holds q.mu.
+func (q *logQueue) start() {
 	if q.idle == nil {
 		q.idle = make(chan struct{})
 		go q.deliver()
@@ -146,7 +154,12 @@ func (q *logQueue) awaitRoom() {
 
 // settle waits until the sink has everything, but not for long.
 func (q *logQueue) settle() {
-	idle := q.delivering()
+	q.mu.Lock()
+	if len(q.waiting.events) > 0 {
+		q.start()
+	}
+	idle := q.idle
+	q.mu.Unlock()
 	if idle == nil {
 		return
 	}

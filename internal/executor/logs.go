@@ -130,9 +130,9 @@ func (j *journal) platform(at time.Time, r record) {
 	}
 	switch {
 	case !j.json && len(r.text) > 0:
-		j.write(at, r.text, true)
+		j.write(at, r.text, true, j.requestID != "")
 	case j.json && !r.legacy && r.level >= j.system && (j.queue != nil || j.tailing):
-		j.write(at, r.object(at), true)
+		j.write(at, r.object(at), true, j.requestID != "")
 	}
 }
 
@@ -185,13 +185,13 @@ func (j *journal) emit(from *lineSource, at time.Time, line []byte) {
 			return
 		}
 	}
-	j.write(at, line, false)
+	j.write(at, line, false, false)
 }
 
-// write writes a line to the sink and to the result of the invocation.
-func (j *journal) write(at time.Time, line []byte, vital bool) {
+// write writes a line to the sink and to the result of the invocation: see add of the queue.
+func (j *journal) write(at time.Time, line []byte, vital, wait bool) {
 	if j.queue != nil {
-		j.queue.add(at, j.requestID, line, vital)
+		j.queue.add(at, j.requestID, line, vital, wait)
 	}
 	if j.tailing {
 		if len(j.tail) > 4*tailSize {
