@@ -4,11 +4,12 @@ import (
 	"context"
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 )
 
-// The types of the services around functions: alarms, parameters, buckets.
+// The types of the services around functions: alarms, log groups, parameters, buckets.
 
 // Alarms is what the types of CloudWatch work on.
 type Alarms interface {
@@ -153,4 +154,49 @@ func (c Config) bucket() *Type {
 	return define(Type{
 		Name: "AWS::S3::Bucket", NameProperty: "BucketName", MaxName: 63, Lower: true, Attributes: []string{"Arn", "DomainName", "RegionalDomainName", "DualStackDomainName"},
 	}, functions[bucketProperties]{create: create, update: update, delete: remove})
+}
+
+// Logs is what the types of CloudWatch Logs work on.
+type Logs interface {
+	CreateLogGroup(context.Context, *cloudwatchlogs.CreateLogGroupInput, ...func(*cloudwatchlogs.Options)) (*cloudwatchlogs.CreateLogGroupOutput, error)
+	DeleteLogGroup(context.Context, *cloudwatchlogs.DeleteLogGroupInput, ...func(*cloudwatchlogs.Options)) (*cloudwatchlogs.DeleteLogGroupOutput, error)
+	PutRetentionPolicy(context.Context, *cloudwatchlogs.PutRetentionPolicyInput, ...func(*cloudwatchlogs.Options)) (*cloudwatchlogs.PutRetentionPolicyOutput, error)
+	DeleteRetentionPolicy(context.Context, *cloudwatchlogs.DeleteRetentionPolicyInput, ...func(*cloudwatchlogs.Options)) (*cloudwatchlogs.DeleteRetentionPolicyOutput, error)
+}
+
+// logGroupProperties are those of AWS::Logs::LogGroup.
+type logGroupProperties struct {
+	DataProtectionPolicy any     `cfn:"refused"`
+	FieldIndexPolicies   any     `cfn:"stored"`
+	KmsKeyId             *string `cfn:"stored"` //nolint:revive // the name of the property
+	LogGroupClass        *string `cfn:"stored"`
+	LogGroupName         *string `cfn:"replace"`
+	RetentionInDays      *int32
+	Tags                 []Tag `cfn:"stored"`
+}
+
+func (c Config) logGroup() *Type {
+	keep := func(ctx context.Context, call *call[logGroupProperties]) (Result, error) {
+		arn := "arn:aws:logs:" + c.Place.Region + ":" + c.Place.Account + ":log-group:" + call.PhysicalID + ":*"
+		result := Result{PhysicalID: call.PhysicalID, Attributes: map[string]any{"Arn": arn}}
+		if days := call.new.RetentionInDays; days != nil {
+			_, err := c.Logs.PutRetentionPolicy(ctx, &cloudwatchlogs.PutRetentionPolicyInput{LogGroupName: &call.PhysicalID, RetentionInDays: days})
+			return result, err
+		}
+		_, err := c.Logs.DeleteRetentionPolicy(ctx, &cloudwatchlogs.DeleteRetentionPolicyInput{LogGroupName: &call.PhysicalID})
+		return result, err
+	}
+	create := func(ctx context.Context, call *call[logGroupProperties]) (Result, error) {
+		_, err := c.Logs.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &call.PhysicalID})
+		if err != nil && !call.mine(err) {
+			return Result{}, err
+		}
+		return keep(ctx, call)
+	}
+	remove := func(ctx context.Context, call *call[logGroupProperties]) (Result, error) {
+		_, err := c.Logs.DeleteLogGroup(ctx, &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: &call.PhysicalID})
+		return Result{}, err
+	}
+	return define(Type{Name: "AWS::Logs::LogGroup", NameProperty: "LogGroupName", MaxName: 512, Attributes: []string{"Arn"}},
+		functions[logGroupProperties]{create: create, update: keep, delete: remove})
 }

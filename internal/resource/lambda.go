@@ -52,6 +52,7 @@ type Config struct {
 	Alarms     Alarms
 	Parameters Parameters
 	Buckets    Buckets
+	Logs       Logs
 }
 
 // Tag is a tag as templates write it.

@@ -27,6 +27,9 @@ func New(c Config) Registry {
 	if c.Buckets != nil {
 		add(c.bucket())
 	}
+	if c.Logs != nil {
+		add(c.logGroup())
+	}
 	for _, name := range inertTypes {
 		add(&Type{Name: name, Inert: true, NameProperty: inertNames[name], MaxName: 64})
 	}

@@ -13,7 +13,7 @@ import (
 // The table in docs/cloudformation.md says what the code does. SERIN_UPDATE=1 writes it anew.
 func TestTableOfProperties(t *testing.T) {
 	const file, mark = "../../docs/cloudformation.md", "<!-- generated -->\n"
-	types := New(Config{Lambda: struct{ Lambda }{}, Alarms: struct{ Alarms }{}, Parameters: struct{ Parameters }{}, Buckets: struct{ Buckets }{}})
+	types := New(Config{Lambda: struct{ Lambda }{}, Alarms: struct{ Alarms }{}, Parameters: struct{ Parameters }{}, Buckets: struct{ Buckets }{}, Logs: struct{ Logs }{}})
 	var b strings.Builder
 	b.WriteString("| type | applied (r: a change replaces the resource) | stored only | refused |\n|---|---|---|---|\n")
 	for _, name := range slices.Sorted(maps.Keys(types)) {

@@ -74,6 +74,7 @@ Resources:
           import os
           def handler(event, context):
               return os.environ["TEXT"] + " " + context.function_version
+  Log: {Type: AWS::Logs::LogGroup, Properties: {LogGroupName: !Sub "/aws/lambda/${Function}", RetentionInDays: 7}}
   V1: {Type: AWS::Lambda::Version, Properties: {FunctionName: !Ref Function}}
   LiveAlias:
     Type: AWS::Lambda::Alias
@@ -115,6 +116,12 @@ func TestSeedAliasByCommandLine(t *testing.T) {
 		}
 		return routing
 	}
+	groups := func() string {
+		return strings.TrimSpace(cli.run(t, "logs", "describe-log-groups", "--query", "logGroups[].retentionInDays", "--output", "text"))
+	}
+	if days := groups(); days != "7" {
+		t.Errorf("the log group keeps %q days", days)
+	}
 	if out, ok := deploy("first.yaml"); !ok || !strings.Contains(out, "No changes to deploy") {
 		t.Error(out)
 	}
@@ -146,5 +153,8 @@ func TestSeedAliasByCommandLine(t *testing.T) {
 	cli.run(t, "cloudformation", "wait", "stack-delete-complete", "--stack-name", "seed")
 	if left, err := r.ListFunctions(t.Context(), &lambda.ListFunctionsInput{}); err != nil || len(left.Functions) > 0 {
 		t.Errorf("left: %+v %v", left, err)
+	}
+	if left := groups(); left != "" {
+		t.Errorf("a log group is left that keeps %s days", left)
 	}
 }

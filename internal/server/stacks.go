@@ -45,7 +45,9 @@ func (s *server) newStacks(place serin.Place) *cloudformation.Service {
 	return cloudformation.New(cloudformation.Config{
 		Place: place, Store: s.store, Lenient: s.LenientTemplates, Linger: 2 * time.Second, Now: time.Now, NewID: uuid.NewString, Log: s.Log,
 		Transforms: map[string]func(map[string]any, map[string]string) (map[string]any, error){sam.Name: sam.Transform},
-		Types:      resource.New(resource.Config{Place: place, Lambda: s.control, Alarms: s.alarms, Parameters: s.supporting.parameters, Buckets: buckets{s.objects}}),
+		Types: resource.New(resource.Config{
+			Place: place, Lambda: s.control, Alarms: s.alarms, Parameters: s.supporting.parameters, Buckets: buckets{s.objects}, Logs: s.logsAPI,
+		}),
 		Object: func(ctx context.Context, bucket, key string, limit int64) ([]byte, error) {
 			return s.objects.ReadObject(ctx, bucket, key, "", limit)
 		},
