@@ -132,10 +132,10 @@ var mischiefs = []mischief{
 		want:  map[string]string{"": `"errorType":"Runtime\.InvalidEntrypoint","errorMessage":"RequestId: [-0-9a-f]{36} Error: fork/exec /var/task/bootstrap: exec format error"`},
 	},
 	{
-		name: "prints 1 GB", timeout: 120, sound: true,
+		name: "prints 64 MB", timeout: 120, sound: true,
 		files: map[string]string{
-			python:   "import os\ndef handler(e, c):\n    chunk = (b'p' * 1023 + b'\\n') * 1024\n    for _ in range(1024):\n        n = 0\n        while n < len(chunk): n += os.write(1, chunk[n:])\n    return 'printed'",
-			node:     "const fs = require('fs');\nexports.handler = async () => {\n  const chunk = Buffer.from(('p'.repeat(1023) + '\\n').repeat(1024));\n  for (let i = 0; i < 1024; i++) for (let n = 0; n < chunk.length;) n += fs.writeSync(1, chunk, n);\n  return 'printed';\n};",
+			python:   "import os\ndef handler(e, c):\n    chunk = (b'p' * 65535 + b'\\n') * 16\n    for _ in range(64):\n        n = 0\n        while n < len(chunk): n += os.write(1, chunk[n:])\n    return 'printed'",
+			node:     "const fs = require('fs');\nexports.handler = async () => {\n  const chunk = Buffer.from(('p'.repeat(65535) + '\\n').repeat(16));\n  for (let i = 0; i < 64; i++) for (let n = 0; n < chunk.length;) n += fs.writeSync(1, chunk, n);\n  return 'printed';\n};",
 			provided: "print",
 		},
 		want: map[string]string{"": `^"printed"$`},

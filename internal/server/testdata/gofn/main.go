@@ -68,8 +68,8 @@ func misbehave(kind string) func(context.Context) (any, error) {
 			signal.Ignore(syscall.SIGTERM)
 			time.Sleep(time.Hour)
 		case "print":
-			chunk := bytes.Repeat([]byte(strings.Repeat("p", 1023)+"\n"), 1024)
-			for range 1024 {
+			chunk := bytes.Repeat([]byte(strings.Repeat("p", 65535)+"\n"), 16)
+			for range 64 {
 				if _, err := os.Stdout.Write(chunk); err != nil {
 					return nil, err
 				}
